@@ -1,0 +1,37 @@
+/**
+ * What can go wrong, in words a program can act on. The message says what was expected, what came and which one it was.
+ *
+ * - USAGE: the caller asked for something that does not exist (an option, a preset, a source); the command line exits with 2.
+ * - SOURCE_*: samples that cannot be read; BUNDLE_*: a bundle that cannot be trusted; GRAPH_*: a graph that is not allowed.
+ */
+export type ErrorCode =
+  | "USAGE"
+  | "SHAPE_MISMATCH"
+  | "DTYPE_MISMATCH"
+  | "OUT_OF_RANGE"
+  | "NOT_FINITE"
+  | "SOURCE_MISSING"
+  | "SOURCE_INVALID"
+  | "DEPENDENCY_MISSING"
+  | "TOO_FEW_SAMPLES"
+  | "BUNDLE_MISSING"
+  | "BUNDLE_INVALID"
+  | "GRAPH_INVALID"
+  | "GRAPH_REFUSED"
+  | "TRACE_REFUSED"
+  | "DEVICE_UNAVAILABLE"
+  | "TRAINING_DIVERGED"
+  | "RUN_INVALID"
+  | "INTERRUPTED"
+  | "DISPOSED";
+
+/** The one error type of subspan: a code to act on, a message to read, and the cause where there is one. */
+export class SubspanError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "SubspanError";
+    this.code = code;
+  }
+}

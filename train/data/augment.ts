@@ -1,0 +1,165 @@
+import type { Random } from "../random.ts";
+
+/** How far a random view of an image may be from it. 0 everywhere is the image itself; scales and brightness are below 1. */
+export interface Augmentation {
+  /** Degrees, either way. */
+  readonly rotation: number;
+  /** Share of the side, either way, each axis for itself. */
+  readonly shift: number;
+  /** 1 +- this, both axes. */
+  readonly scale: number;
+  /** 1 +- this, the vertical axis on top of `scale`. */
+  readonly anisotropy: number;
+  /** Tangent of the angle, either way. */
+  readonly shear: number;
+  /** Probability of being mirrored left to right. */
+  readonly flip: number;
+  /** 1 +- this times every value. */
+  readonly brightness: number;
+}
+
+/** What keeps a sample what it is: a mirrored 2 is no digit, a mirrored car is a car. */
+export const AUGMENTATIONS = {
+  none: { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0 },
+  digits: { rotation: 20, shift: 0.1, scale: 0.2, anisotropy: 0.1, shear: 0.35, flip: 0, brightness: 0 },
+  objects: { rotation: 8, shift: 0.06, scale: 0.15, anisotropy: 0, shear: 0.1, flip: 0.5, brightness: 0.3 },
+} as const satisfies Record<string, Augmentation>;
+
+/** One view: turned, stretched and sheared around the image's centre, then shifted by pixels; values times `brightness`. */
+export interface View {
+  /** Radians, from the x axis (right) to the y axis (down). */
+  readonly rotation: number;
+  readonly shiftX: number;
+  readonly shiftY: number;
+  /** Below zero mirrors. */
+  readonly scaleX: number;
+  readonly scaleY: number;
+  readonly shear: number;
+  readonly brightness: number;
+}
+
+/**
+ * Draws a random view of every listed image.
+ *
+ * @param out - [indices, h, w, c], written whole.
+ * @param images - [n, h, w, c], at most 16,384 pixels a side.
+ * @param indices - which images, in which order.
+ * @param random - takes 8 draws an image whatever the settings, so that streams stay aligned between settings.
+ */
+export function augmentImages(
+  out: Uint8Array,
+  images: Uint8Array,
+  indices: Int32Array,
+  imageShape: readonly [number, number, number],
+  settings: Augmentation,
+  random: Random,
+): void {
+  const [h, w, c] = imageShape;
+  const size = h * w * c;
+  for (let i = 0; i < indices.length; i++) {
+    const from = (indices[i] as number) * size;
+    const view = drawView(settings, h, w, random);
+    renderView(out.subarray(i * size, (i + 1) * size), images.subarray(from, from + size), imageShape, view);
+  }
+}
+
+/** A view within the settings. The order of the draws is part of what a seed means. */
+function drawView(settings: Augmentation, h: number, w: number, random: Random): View {
+  const within = (range: number) => range * random.uniform(-1, 1);
+  const rotation = (within(settings.rotation) * Math.PI) / 180;
+  const shiftX = within(settings.shift) * w;
+  const shiftY = within(settings.shift) * h;
+  const scale = 1 + within(settings.scale);
+  const scaleY = scale * (1 + within(settings.anisotropy));
+  const shear = within(settings.shear);
+  const scaleX = random.uniform() < settings.flip ? -scale : scale;
+  return { rotation, shiftX, shiftY, scaleX, scaleY, shear, brightness: 1 + within(settings.brightness) };
+}
+
+/** Source coordinates are integers with this many bits after the point: exact for whole pixels, and quick. */
+const BITS = 16;
+const ONE = 1 << BITS;
+/** Rounds a product of a value and two weights of 8 bits each. */
+const HALF = ONE / 2;
+
+/**
+ * Renders one view of an image [h, w, c], bilinearly, black outside.
+ *
+ *     p' = R(rotation) [1 shear; 0 1] diag(scaleX, scaleY) (p - centre) + centre + shift
+ *
+ * It goes the other way: each pixel p' asks for its p, which is linear in p', so that a row is a walk by a constant step. A view
+ * that maps pixels onto pixels (none, a flip, a shift by whole pixels) is exact.
+ */
+export function renderView(
+  out: Uint8Array,
+  image: Uint8Array,
+  [h, w, c]: readonly [number, number, number],
+  { rotation, shiftX, shiftY, scaleX, scaleY, shear, brightness }: View,
+): void {
+  const [sin, cos] = [Math.sin(rotation), Math.cos(rotation)];
+  const xx = (cos + shear * sin) / scaleX;
+  const xy = (sin - shear * cos) / scaleX;
+  const yx = -sin / scaleY;
+  const yy = cos / scaleY;
+  const [centreX, centreY] = [(w - 1) / 2, (h - 1) / 2];
+  const stepX = Math.round(xx * ONE);
+  const stepY = Math.round(yx * ONE);
+  const below = w * c;
+  for (let row = 0; row < h; row++) {
+    const dx = -centreX - shiftX;
+    const dy = row - centreY - shiftY;
+    let x = Math.round((xx * dx + xy * dy + centreX) * ONE) | 0;
+    let y = Math.round((yx * dx + yy * dy + centreY) * ONE) | 0;
+    const end = (row + 1) * below;
+    for (let at = row * below; at < end; at += c) {
+      const left = x >> BITS;
+      const top = y >> BITS;
+      if (left >= 0 && top >= 0 && left < w - 1 && top < h - 1) {
+        const fx = (x >> 8) & 255;
+        const fy = (y >> 8) & 255;
+        const p = (top * w + left) * c;
+        for (let k = 0; k < c; k++) {
+          const a = (image[p + k] as number) * (256 - fx) + (image[p + k + c] as number) * fx;
+          const b = (image[p + k + below] as number) * (256 - fx) + (image[p + k + below + c] as number) * fx;
+          out[at + k] = (a * (256 - fy) + b * fy + HALF) >> BITS;
+        }
+      } else if (left >= -1 && top >= -1 && left < w && top < h) {
+        for (let k = 0; k < c; k++) out[at + k] = atBorder(image, h, w, c, k, x, y);
+      } else {
+        for (let k = 0; k < c; k++) out[at + k] = 0;
+      }
+      x = (x + stepX) | 0;
+      y = (y + stepY) | 0;
+    }
+  }
+  if (brightness !== 1) brighten(out, brightness);
+}
+
+/** A value between the border's pixels and the black around them. */
+function atBorder(image: Uint8Array, h: number, w: number, c: number, k: number, x: number, y: number): number {
+  const left = x >> BITS;
+  const top = y >> BITS;
+  const fx = (x >> 8) & 255;
+  const fy = (y >> 8) & 255;
+  const p = (top * w + left) * c + k;
+  const inLeft = left >= 0;
+  const inRight = left < w - 1;
+  let sum = HALF;
+  if (top >= 0) {
+    if (inLeft) sum += (image[p] as number) * (256 - fx) * (256 - fy);
+    if (inRight) sum += (image[p + c] as number) * fx * (256 - fy);
+  }
+  if (top < h - 1) {
+    if (inLeft) sum += (image[p + w * c] as number) * (256 - fx) * fy;
+    if (inRight) sum += (image[p + w * c + c] as number) * fx * fy;
+  }
+  return sum >> BITS;
+}
+
+function brighten(values: Uint8Array, factor: number): void {
+  const fixed = Math.round(factor * ONE);
+  for (let i = 0; i < values.length; i++) {
+    const value = ((values[i] as number) * fixed + HALF) >> BITS;
+    values[i] = Math.min(value, 255);
+  }
+}

@@ -6,11 +6,15 @@ export const MODEL = {
   irVersion: 1,
   producerName: 2,
   producerVersion: 3,
+  domain: 4,
+  modelVersion: 5,
+  docString: 6,
   graph: 7,
   opsetImport: 8,
   metadataProps: 14,
   trainingInfo: 20,
   functions: 25,
+  configuration: 26,
 } as const;
 export const OPERATOR_SET = { domain: 1, version: 2 } as const;
 export const STRING_ENTRY = { key: 1, value: 2 } as const;
@@ -24,8 +28,20 @@ export const GRAPH = {
   valueInfo: 13,
   quantization: 14,
   sparseInitializer: 15,
+  metadataProps: 16,
 } as const;
-export const NODE = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, docString: 6, domain: 7 } as const;
+export const NODE = {
+  input: 1,
+  output: 2,
+  name: 3,
+  opType: 4,
+  attribute: 5,
+  docString: 6,
+  domain: 7,
+  overload: 8,
+  metadataProps: 9,
+  deviceConfigurations: 10,
+} as const;
 export const ATTRIBUTE = {
   name: 1,
   f: 2,
@@ -38,7 +54,13 @@ export const ATTRIBUTE = {
   strings: 9,
   tensors: 10,
   graphs: 11,
+  docString: 13,
+  typeProto: 14,
+  typeProtos: 15,
   type: 20,
+  refAttrName: 21,
+  sparseTensor: 22,
+  sparseTensors: 23,
 } as const;
 export const ATTRIBUTE_TYPE = {
   float: 1,
@@ -53,19 +75,25 @@ export const ATTRIBUTE_TYPE = {
 export const TENSOR = {
   dims: 1,
   dataType: 2,
+  segment: 3,
   floatData: 4,
   int32Data: 5,
+  stringData: 6,
   int64Data: 7,
   name: 8,
   rawData: 9,
+  doubleData: 10,
+  uint64Data: 11,
+  docString: 12,
   externalData: 13,
   dataLocation: 14,
+  metadataProps: 16,
 } as const;
-export const VALUE_INFO = { name: 1, type: 2 } as const;
-export const TYPE = { tensorType: 1 } as const;
+export const VALUE_INFO = { name: 1, type: 2, docString: 3, metadataProps: 4 } as const;
+export const TYPE = { tensorType: 1, denotation: 6 } as const;
 export const TENSOR_TYPE = { elemType: 1, shape: 2 } as const;
 export const SHAPE = { dim: 1 } as const;
-export const DIMENSION = { value: 1, param: 2 } as const;
+export const DIMENSION = { value: 1, param: 2, denotation: 3 } as const;
 
 /** TensorProto.DataType of the element types subspan uses. */
 export const ELEMENT_TYPE = {

@@ -1,0 +1,109 @@
+import { createReadStream } from "node:fs";
+import { CsvError, parse } from "csv-parse";
+import { SubspanError } from "../../runtime/errors.ts";
+import { unreadable } from "./bytes.ts";
+import type { Content } from "./dataset.ts";
+
+/** What csv-parse gives: the fields, and the line they end on. */
+interface Row {
+  readonly record: readonly string[];
+  readonly info: { readonly lines: number };
+}
+
+interface Columns {
+  readonly count: number;
+  readonly names?: readonly string[];
+  /** Which one is labels, -1 for none. */
+  readonly label: number;
+}
+
+/**
+ * A table of numbers, one sample a row: columns are features, float32. The first row is a header if none of its fields is a
+ * number or one is called `label` or `y`; that column is labels and never a feature. Labels that are not all integers are
+ * names, numbered in their order.
+ *
+ * @throws {SubspanError} SOURCE_INVALID or NOT_FINITE naming file:line and column.
+ */
+export async function loadCsv(path: string): Promise<Content> {
+  const rows: Float32Array[] = [];
+  const labels: string[] = [];
+  let columns: Columns | undefined;
+  const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true, trim: true } as const;
+  const file = createReadStream(path);
+  const parser = file.pipe(parse(options));
+  file.on("error", (error) => parser.destroy(error));
+  try {
+    for await (const { record, info } of parser as AsyncIterable<Row>) {
+      const place = `${path}:${info.lines}`;
+      if (columns === undefined) {
+        columns = columnsOf(record, place);
+        if (columns.names !== undefined) continue;
+      }
+      rows.push(numbersOf(record, columns, place));
+      if (columns.label >= 0) labels.push(labelOf(record[columns.label] as string, columns, place));
+    }
+  } catch (error) {
+    if (error instanceof SubspanError) throw error;
+    if (error instanceof CsvError) throw wrong(`${path}:${error.lines}`, error.message, error);
+    throw unreadable(path, error);
+  } finally {
+    file.destroy();
+  }
+  const width = rows[0]?.length ?? 0;
+  const data = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) data.set(row, i * width);
+  const samples = { kind: "features", data, shape: [rows.length, width] } as const;
+  return labels.length === 0 ? { samples } : { samples, ...numbered(labels) };
+}
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const NOT_FINITE = /^[+-]?(nan|inf|infinity)$/i;
+const INTEGER = /^[+-]?\d{1,9}$/;
+const LABEL = /^(label|y)$/i;
+
+const wrong = (place: string, what: string, cause?: unknown) =>
+  new SubspanError("SOURCE_INVALID", `${place}: ${what}`, { cause });
+
+function columnsOf(first: readonly string[], place: string): Columns {
+  const isNumber = first.map((field) => NUMBER.test(field) || NOT_FINITE.test(field));
+  const labels = first.flatMap((field, i) => (LABEL.test(field) ? [i] : []));
+  const [label = -1] = labels;
+  if (labels.length > 1) throw wrong(place, `${labels.length} columns are labels (${labels.map((i) => first[i])})`);
+  const count = first.length;
+  if (label < 0 && isNumber.some(Boolean)) return { count, label };
+  if (count === labels.length) throw wrong(place, "no column is a feature");
+  const unnamed = first.indexOf("");
+  if (unnamed >= 0) throw wrong(place, `column ${unnamed + 1} has no name; if it is an index, leave it out`);
+  return { count, label, names: first };
+}
+
+function numbersOf(record: readonly string[], columns: Columns, place: string): Float32Array {
+  if (record.length !== columns.count) throw wrong(place, `${record.length} columns, expected ${columns.count}`);
+  const row = new Float32Array(columns.count - (columns.label < 0 ? 0 : 1));
+  let at = 0;
+  for (const [i, field] of record.entries()) {
+    if (i === columns.label) continue;
+    if (!NUMBER.test(field) && !NOT_FINITE.test(field)) {
+      throw wrong(`${place}: ${called(i, columns)}`, `expected a number, got ${JSON.stringify(field)}`);
+    }
+    row[at] = Number(field);
+    if (!Number.isFinite(row[at++])) {
+      throw new SubspanError("NOT_FINITE", `${place}: ${called(i, columns)}: ${field} is not finite in float32`);
+    }
+  }
+  return row;
+}
+
+function labelOf(field: string, columns: Columns, place: string): string {
+  if (field === "") throw wrong(`${place}: ${called(columns.label, columns)}`, "the label is empty");
+  return field;
+}
+
+const called = (i: number, { names }: Columns) => `column ${i + 1}${names ? ` (${names[i]})` : ""}`;
+
+function numbered(labels: readonly string[]): Pick<Content, "labels" | "labelNames"> {
+  if (labels.every((label) => INTEGER.test(label))) return { labels: Int32Array.from(labels, Number) };
+  const labelNames = [...new Set(labels)].sort();
+  const number = new Map(labelNames.map((name, i) => [name, i]));
+  return { labels: Int32Array.from(labels, (label) => number.get(label) as number), labelNames };
+}

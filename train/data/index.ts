@@ -1,0 +1,5 @@
+export { AUGMENTATIONS, type Augmentation, augmentImages } from "./augment.ts";
+export { type Dataset, subset } from "./dataset.ts";
+export type { NpyArray } from "./npy.ts";
+export { writeNpz } from "./npz.ts";
+export { loadSource, type SourceOptions } from "./source.ts";

@@ -1,0 +1,100 @@
+import { stat } from "node:fs/promises";
+import { basename, extname, resolve } from "node:path";
+import { SubspanError } from "../../runtime/errors.ts";
+import { contentOf } from "./arrays.ts";
+import { invalid, readBytes, unreadable } from "./bytes.ts";
+import { loadCsv } from "./csv.ts";
+import { type Content, type Dataset, dataset } from "./dataset.ts";
+import { DIGITS, loadDigits } from "./digits.ts";
+import { loadFolder } from "./folder.ts";
+import { loadIdx, looksLikeIdx } from "./idx.ts";
+import { decodeNpy } from "./npy.ts";
+import { decodeNpz } from "./npz.ts";
+
+/** `clusters`: how many there will be; fewer samples than that are an error. */
+export interface SourceOptions {
+  readonly clusters?: number;
+}
+
+const UNDERSTOOD = `A source is one of ${Object.keys(DIGITS).join(", ")}; or a path: .npz (x, optional y), .npy, .csv, \
+IDX (images[,labels], also .gz), or a folder of images (sub-folders are labels).`;
+
+/**
+ * Samples from a name (`digits`, `digits:train`, `digits:unseen`) or a path: .npz, .npy, .csv, IDX `images[,labels]`, a folder
+ * of images. Labels come apart from the samples and are for scoring alone.
+ *
+ * @throws {SubspanError} USAGE if this is no source, SOURCE_MISSING if nothing is at the path, TOO_FEW_SAMPLES, NOT_FINITE for
+ *   features that are not, DEPENDENCY_MISSING with an install line, else SOURCE_INVALID naming file and place.
+ */
+export async function loadSource(source: string, { clusters = 1 }: SourceOptions = {}): Promise<Dataset> {
+  const found = await load(source);
+  const n = found.samples.shape[0];
+  if (n < clusters || n === 0) {
+    throw new SubspanError("TOO_FEW_SAMPLES", `${source}: ${n} samples, expected at least ${clusters}, one a cluster`);
+  }
+  return found;
+}
+
+async function load(source: string): Promise<Dataset> {
+  if (isDigits(source)) return loadDigits(source);
+  const comma = source.indexOf(",");
+  const pair = comma > 0 && !(await kindAt(source));
+  const [path, labels] = pair ? [source.slice(0, comma), source.slice(comma + 1)] : [source];
+  const kind = await kindAt(path);
+  if (kind === undefined) throw noSource(path);
+  const content = kind === "folder" ? loadFolder(path) : labels === undefined ? loadFile(path) : loadIdx(path, labels);
+  return dataset(basename(resolve(path)), await content);
+}
+
+async function loadFile(path: string): Promise<Content> {
+  const reader = READERS[extname(path).toLowerCase()];
+  if (reader !== undefined) return reader(path);
+  if (looksLikeIdx(await readBytes(path))) return loadIdx(path);
+  throw invalid(path, `neither its name nor its first bytes say what it is. ${UNDERSTOOD}`);
+}
+
+const READERS: Readonly<Record<string, (path: string) => Promise<Content>>> = {
+  ".npy": async (path) => contentOf(path, decodeNpy(await readBytes(path), path)),
+  ".npz": async (path) => {
+    const { x, y } = decodeNpz(await readBytes(path), path);
+    return contentOf(path, x, y);
+  },
+  ".csv": loadCsv,
+  ".parquet": async (path) => {
+    throw invalid(path, "Parquet is not read yet; save it as .npz or .csv");
+  },
+};
+
+const isDigits = (source: string): source is keyof typeof DIGITS => Object.hasOwn(DIGITS, source);
+
+async function kindAt(path: string): Promise<"file" | "folder" | undefined> {
+  return stat(path).then(
+    (found) => (found.isDirectory() ? "folder" : "file"),
+    (error) => {
+      if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+      throw unreadable(path, error);
+    },
+  );
+}
+
+/** What looks like a path is a missing file, all else a misspelt name. */
+function noSource(source: string): SubspanError {
+  if (/[\\/.]/.test(source)) return new SubspanError("SOURCE_MISSING", `${source}: no such file or folder`);
+  const near = Object.keys(DIGITS).find((name) => distance(name, source.toLowerCase()) <= 2);
+  const hint = near === undefined ? "" : ` Did you mean ${near}?`;
+  return new SubspanError("USAGE", `${source}: no such source, file or folder.${hint} ${UNDERSTOOD}`);
+}
+
+/** Levenshtein distance: insertions, deletions and substitutions from a to b. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substituted, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

@@ -1,0 +1,224 @@
+import * as tf from "@tensorflow/tfjs-core";
+import {
+  type BackendValues,
+  DataStorage,
+  type DataType,
+  engine,
+  findBackend,
+  getKernel,
+  KernelBackend,
+  type NamedAttrMap,
+  type NamedTensorInfoMap,
+  registerBackend,
+  registerKernel,
+  type TensorInfo,
+  util,
+} from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
+import { SubspanError } from "../runtime/errors.ts";
+import type { Graph } from "./graph.ts";
+import type { AnyLowering } from "./lowering.ts";
+import * as lowerings from "./lowerings/index.ts";
+import { constant } from "./uniform.ts";
+import { Operand, type Stored, type TensorType } from "./value.ts";
+
+/** The tfjs backend that computes nothing: a kernel call becomes nodes of the graph being traced. */
+export const TRACING_BACKEND = "subspan-trace";
+
+export const LOWERINGS: ReadonlyMap<string, AnyLowering> = new Map(Object.entries(lowerings));
+
+/** A tensor's data: numbers that JavaScript gave, or a value of the graph. */
+interface Entry extends TensorType {
+  references: number;
+  readonly values?: BackendValues;
+  operand?: Operand;
+}
+
+/** tfjs operations that draw in JavaScript: inside a trace the draw would freeze into a constant. */
+const RANDOM_OPERATIONS = /^(random|truncatedNormal|multinomial|dropout|rand)/;
+
+export class TracingBackend extends KernelBackend {
+  readonly #data = new DataStorage<Entry>(this, engine());
+  #graph: Graph | undefined;
+  #nextId = 0;
+  readonly #missing = new Set<string>();
+
+  /** Records into `graph` until the returned function is called. */
+  record(graph: Graph): () => void {
+    this.#graph = graph;
+    this.#missing.clear();
+    return () => {
+      this.#graph = undefined;
+    };
+  }
+
+  /** A tensor that is the value of the graph held as `stored`. */
+  tensor(type: TensorType, stored: Stored): TensorInfo {
+    const dataId = { id: this.#nextId++ };
+    this.#data.set(dataId, { ...type, references: 1, operand: new Operand(this.graph, type, stored) });
+    return { dataId, shape: [...type.shape], dtype: type.dtype };
+  }
+
+  operand({ dataId, shape, dtype }: TensorInfo): Operand {
+    const entry = this.#data.get(dataId);
+    if (entry.operand === undefined || entry.operand.graph !== this.graph) {
+      const values = entry.values as Float32Array | Int32Array | Uint8Array;
+      entry.operand = new Operand(this.graph, { shape, dtype }, constant(this.graph, { shape, dtype }, values));
+    }
+    return entry.operand;
+  }
+
+  get graph(): Graph {
+    if (this.#graph === undefined) throw new Error(`the ${TRACING_BACKEND} backend works inside trace() only`);
+    return this.#graph;
+  }
+
+  apply(rule: AnyLowering, kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
+    const operands = Array.isArray(inputs)
+      ? inputs.map((input) => this.operand(input))
+      : Object.fromEntries(
+          Object.entries(inputs).flatMap(([name, input]) => (input === undefined ? [] : [[name, this.operand(input)]])),
+        );
+    try {
+      const types = rule.infer(operands, attributes) as TensorType | readonly TensorType[];
+      const results = rule.emit(this.graph, operands, attributes) as string | Stored | readonly (string | Stored)[];
+      if (!isList(types)) return this.#result(types, results as string | Stored);
+      return types.map((type, i) =>
+        this.#result(type, (results as readonly (string | Stored)[])[i] as string | Stored),
+      );
+    } catch (error) {
+      if (error instanceof SubspanError) throw error;
+      throw new SubspanError("TRACE_REFUSED", `kernel ${kernel} cannot be traced: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /**
+   * Stands in for a kernel without a lowering: notes its name and finds the shapes of its outputs on tfjs's CPU backend, so
+   * that one error can name all that is missing.
+   */
+  pretend(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
+    this.#missing.add(kernel);
+    const cpu = findBackend("cpu") as KernelBackend;
+    const zeros = ({ shape, dtype }: TensorInfo): TensorInfo => {
+      const size = util.sizeFromShape(shape);
+      return { dataId: cpu.write(util.makeZerosTypedArray(size, dtype as "float32"), shape, dtype), shape, dtype };
+    };
+    const operands = Array.isArray(inputs)
+      ? inputs.map(zeros)
+      : Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input && zeros(input)]));
+    const rule = getKernel(kernel, "cpu");
+    if (rule === undefined) this.refuseMissing();
+    const outputs = rule.kernelFunc({
+      inputs: operands as NamedTensorInfoMap,
+      backend: cpu,
+      attrs: attributes as NamedAttrMap,
+    });
+    const unknown = (type: TensorInfo) => this.tensor(type, { name: `missing_${kernel}`, shape: type.shape });
+    return isList(outputs) ? outputs.map(unknown) : unknown(outputs);
+  }
+
+  /** @throws {SubspanError} TRACE_REFUSED naming every kernel the trace met that has no lowering. */
+  refuseMissing(): void {
+    if (this.#missing.size === 0) return;
+    const names = [...this.#missing].sort().join(", ");
+    throw new SubspanError(
+      "TRACE_REFUSED",
+      `no lowering for ${this.#missing.size === 1 ? "kernel" : "kernels"} ${names}`,
+    );
+  }
+
+  #result(type: TensorType, result: string | Stored): TensorInfo {
+    return this.tensor(type, typeof result === "string" ? { name: result, shape: type.shape } : result);
+  }
+
+  override write(values: BackendValues, shape: number[], dtype: DataType): object {
+    const operation = engine().state.scopeStack.find(({ name }) => RANDOM_OPERATIONS.test(name))?.name;
+    if (operation !== undefined && this.#graph !== undefined) {
+      throw new SubspanError(
+        "TRACE_REFUSED",
+        `tf.${operation} inside a trace would freeze its draw into the graph: pass random numbers as an input`,
+      );
+    }
+    const dataId = { id: this.#nextId++ };
+    this.move(dataId, values, shape, dtype, 1);
+    return dataId;
+  }
+
+  override move(dataId: object, values: BackendValues, shape: number[], dtype: DataType, references: number): void {
+    this.#data.set(dataId, { values, shape, dtype, references });
+  }
+
+  override readSync(dataId: object): BackendValues {
+    const entry = this.#data.get(dataId);
+    if (entry.values !== undefined) return entry.values;
+    throw new SubspanError(
+      "TRACE_REFUSED",
+      `the value of a traced tensor (${entry.operand?.name}, shape [${entry.shape}]) was read: a trace has shapes, no data`,
+    );
+  }
+
+  override async read(dataId: object): Promise<BackendValues> {
+    return this.readSync(dataId);
+  }
+
+  override numDataIds(): number {
+    return this.#data.numDataIds();
+  }
+
+  override refCount(dataId: object): number {
+    return this.#data.has(dataId) ? this.#data.get(dataId).references : 0;
+  }
+
+  override incRef(dataId: object): void {
+    if (this.#data.has(dataId)) this.#data.get(dataId).references++;
+  }
+
+  override disposeData(dataId: object, force = false): boolean {
+    if (!this.#data.has(dataId)) return true;
+    const entry = this.#data.get(dataId);
+    entry.references--;
+    if (!force && entry.references > 0) return false;
+    this.#data.delete(dataId);
+    return true;
+  }
+
+  override memory() {
+    return { unreliable: true };
+  }
+
+  override timerAvailable(): boolean {
+    return false;
+  }
+
+  override floatPrecision(): 32 {
+    return 32;
+  }
+
+  override epsilon(): number {
+    return 1e-7;
+  }
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
+}
+
+registerBackend(TRACING_BACKEND, () => new TracingBackend(), -1);
+
+/** tfjs-core exports each kernel's name as a constant of that name. */
+const KERNELS = Object.entries(tf).flatMap(([key, value]) => (key === value ? [key] : []));
+
+for (const kernelName of new Set([...KERNELS, ...LOWERINGS.keys()])) {
+  const rule = LOWERINGS.get(kernelName);
+  registerKernel({
+    kernelName,
+    backendName: TRACING_BACKEND,
+    kernelFunc: ({ inputs, backend, attrs }) => {
+      const tracer = backend as TracingBackend;
+      const attributes = (attrs ?? {}) as object;
+      return rule ? tracer.apply(rule, kernelName, inputs, attributes) : tracer.pretend(kernelName, inputs, attributes);
+    },
+  });
+}

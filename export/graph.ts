@@ -1,0 +1,87 @@
+import type { ElementType } from "../runtime/onnx-schema.ts";
+
+/** An attribute of a node: an integer, a list of integers, a string, or a float (wrapped, since 1 is also an integer). */
+export type Attribute = number | string | readonly number[] | { readonly float: number };
+
+export interface GraphNode {
+  readonly op: string;
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+export interface Initializer {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** An input or output of a graph; a dimension is a size or a symbol such as "N". */
+export interface GraphPort {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** An output of a graph under construction: its port and the value it gives. */
+export interface GraphOutput extends GraphPort {
+  readonly value: string;
+}
+
+/**
+ * An ONNX graph under construction. All of ONNX's operators that subspan emits are pure, so a node or constant that was
+ * already added is not added again: common subexpressions never arise.
+ */
+export class Graph {
+  readonly nodes: GraphNode[] = [];
+  readonly initializers = new Map<string, Initializer>();
+  readonly inputs: GraphPort[] = [];
+  readonly outputs: GraphOutput[] = [];
+  readonly #known = new Map<string, readonly string[]>();
+  #count = 0;
+
+  /** Adds a node with one output and returns that output's name. */
+  node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
+    return this.split(op, inputs, 1, attributes)[0] as string;
+  }
+
+  /** Adds a node with several outputs and returns their names. */
+  split(
+    op: string,
+    inputs: readonly string[],
+    outputCount: number,
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): readonly string[] {
+    const key = `${op}(${inputs.join()})${JSON.stringify(attributes)}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const name = `${op}_${this.#count++}`;
+    const outputs = Array.from({ length: outputCount }, (_, i) => (i === 0 ? name : `${name}.${i}`));
+    this.nodes.push({ op, name, inputs, outputs, attributes });
+    this.#known.set(key, outputs);
+    return outputs;
+  }
+
+  /** A float32 scalar. */
+  float32(value: number): string {
+    return this.constant("float32", [], new Uint8Array(Float32Array.of(value).buffer));
+  }
+
+  /** A vector of int64, ONNX's form of shapes, axes and repeats. */
+  int64(values: readonly number[]): string {
+    return this.constant("int64", [values.length], new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
+  }
+
+  /** A constant as it is; small equal constants are stored once. */
+  constant(type: ElementType, shape: readonly number[], bytes: Uint8Array): string {
+    const key = bytes.length <= 64 ? `${type}[${shape}]${bytes.join()}` : undefined;
+    const known = key === undefined ? undefined : this.#known.get(key);
+    if (known !== undefined) return known[0] as string;
+    const name = `constant_${this.#count++}`;
+    this.initializers.set(name, { name, type, shape, bytes });
+    if (key !== undefined) this.#known.set(key, [name]);
+    return name;
+  }
+}

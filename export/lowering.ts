@@ -1,0 +1,34 @@
+import type { Graph } from "./graph.ts";
+import type { Operand, Stored, TensorType } from "./value.ts";
+
+/** A kernel's inputs by tfjs's own names; a list kernel (Concat, Pack, AddN) has them in order. */
+export type Inputs = object;
+
+type Result<T> = T | readonly T[];
+
+/**
+ * A kernel's rule for becoming ONNX. `infer` gives shape and dtype of each output; `emit` adds the nodes and returns for each
+ * output the name of a node output in tfjs's own order, or how it is stored. What it cannot lower it refuses by throwing.
+ */
+export interface Lowering<I, A> {
+  infer(inputs: I, attributes: A): Result<TensorType>;
+  emit(graph: Graph, inputs: I, attributes: A): Result<string | Stored>;
+}
+
+/** A lowering as the backend calls it, its own types erased. */
+// biome-ignore lint/suspicious/noExplicitAny: the table holds lowerings of every signature; tfjs calls each with its own.
+export type AnyLowering = Lowering<any, any>;
+
+/** Names the types of a lowering where it is written. */
+export function lowering<I extends Inputs, A = unknown>(rule: Lowering<I, A>): Lowering<I, A> {
+  return rule;
+}
+
+/** The operand types of the common signatures. */
+export interface X {
+  readonly x: Operand;
+}
+export interface AB {
+  readonly a: Operand;
+  readonly b: Operand;
+}

@@ -1,0 +1,129 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { SubspanError } from "../runtime/errors.ts";
+import { ELEMENT_TYPE, type ElementType } from "../runtime/onnx-schema.ts";
+import { TRACING_BACKEND, type TracingBackend } from "./backend.ts";
+import { type DynamicAxis, mergeTraces } from "./dynamic.ts";
+import { Graph, type GraphPort } from "./graph.ts";
+import type { Model } from "./proto.ts";
+import { liveNodes } from "./simplify.ts";
+
+/** Named tensors, as a traced function takes and gives them. */
+export type Tensors = Record<string, tf.Tensor>;
+export type TraceFunction = (inputs: Tensors) => Tensors;
+
+/** A port's element type and shape; one symbol, for instance "N", may stand for a size that varies. */
+export interface PortType {
+  readonly type: ElementType;
+  readonly shape: readonly (number | string)[];
+}
+
+export interface Signature {
+  readonly inputs: Readonly<Record<string, PortType>>;
+  /** Element types of outputs that are not the tfjs dtype's own, for instance `{ label: "int64" }`. */
+  readonly outputs?: Readonly<Record<string, ElementType>>;
+  readonly name?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** The sizes a dynamic axis is traced at: primes that no layer has, so that what depends on the axis shows. */
+const SIZES = [1009, 2003] as const;
+
+/**
+ * Records a pure tfjs function as an ONNX graph. tfjs computes through named kernels; under the tracing backend each call
+ * adds nodes instead, so gradients (which are kernel calls too) are recorded as well. Nothing is computed.
+ *
+ * Integers of 8 and 64 bits are int32 tensors inside the function. Random operations, reads of a tensor's data and kernels
+ * without a lowering are refused, the last all together.
+ *
+ * @param fn - pure: parameters, noise, step count come in as inputs and go out as outputs.
+ * @throws {SubspanError} TRACE_REFUSED.
+ */
+export function trace(fn: TraceFunction, signature: Signature): Model {
+  const axis = dynamicAxis(signature);
+  const graph =
+    axis === undefined
+      ? record(fn, signature, undefined)
+      : mergeTraces(
+          { graph: record(fn, signature, SIZES[0]), size: SIZES[0] },
+          { graph: record(fn, signature, SIZES[1]), size: SIZES[1] },
+          axis,
+        );
+  return finished(graph, signature);
+}
+
+/** The one axis that a symbol names, and an input to read its size from. */
+function dynamicAxis({ inputs }: Signature): DynamicAxis | undefined {
+  const found = Object.entries(inputs).flatMap(([input, { shape }]) =>
+    shape.flatMap((dim, axis) => (typeof dim === "string" ? [{ symbol: dim, input, axis }] : [])),
+  );
+  const symbols = new Set(found.map(({ symbol }) => symbol));
+  if (symbols.size <= 1) return found[0];
+  throw new SubspanError("TRACE_REFUSED", `expected one dynamic axis, got ${symbols.size}: ${[...symbols].join(", ")}`);
+}
+
+/** Runs `fn` under the tracing backend, with `size` for the symbol, and puts the global backend back. */
+function record(fn: TraceFunction, signature: Signature, size: number | undefined): Graph {
+  const graph = new Graph();
+  const previous = tf.getBackend() ?? "cpu";
+  tf.setBackend(TRACING_BACKEND);
+  const backend = tf.backend() as TracingBackend;
+  const stop = backend.record(graph);
+  try {
+    tf.tidy(() => {
+      const inputs: Tensors = {};
+      for (const [name, port] of Object.entries(signature.inputs)) inputs[name] = input(backend, name, port, size);
+      for (const [name, tensor] of Object.entries(fn(inputs)))
+        addOutput(backend, name, tensor, signature.outputs?.[name]);
+    });
+    backend.refuseMissing();
+    return liveNodes(graph);
+  } finally {
+    stop();
+    tf.setBackend(previous);
+  }
+}
+
+function input(backend: TracingBackend, name: string, { type, shape }: PortType, size: number | undefined): tf.Tensor {
+  const { graph } = backend;
+  graph.inputs.push({ name, type, shape });
+  const dtype = tensorType(type);
+  const sizes = shape.map((dim) => (typeof dim === "number" ? dim : (size as number)));
+  const value = type === dtype ? name : graph.node("Cast", [name], { to: ELEMENT_TYPE[dtype] });
+  return tf.engine().makeTensorFromTensorInfo(backend.tensor({ shape: sizes, dtype }, { name: value, shape: sizes }));
+}
+
+function addOutput(backend: TracingBackend, name: string, tensor: tf.Tensor, type: ElementType | undefined): void {
+  const { graph } = backend;
+  const { name: value, dtype, shape } = backend.operand(tensor);
+  const own = dtype as ElementType;
+  const typed = type === undefined || type === own ? value : graph.node("Cast", [value], { to: ELEMENT_TYPE[type] });
+  graph.outputs.push({ name, type: type ?? own, shape, value: typed });
+}
+
+/** The tfjs dtype that holds an element type inside a traced function. */
+function tensorType(type: ElementType): "float32" | "int32" | "bool" {
+  if (type === "float32" || type === "int32" || type === "bool") return type;
+  if (type === "uint8" || type === "int8" || type === "int64") return "int32";
+  throw new SubspanError("TRACE_REFUSED", `tfjs has no tensors of ${type}`);
+}
+
+/** Gives the outputs their names and collects what the nodes use. */
+function finished(graph: Graph, { name, metadata }: Signature): Model {
+  const outputs = graph.outputs.map(({ name: output, value }) => ({
+    op: "Identity",
+    name: `output_${output}`,
+    inputs: [value],
+    outputs: [output],
+    attributes: {},
+  }));
+  const nodes = [...graph.nodes, ...outputs];
+  const used = new Set(nodes.flatMap(({ inputs }) => inputs));
+  return {
+    name: name ?? "subspan",
+    inputs: graph.inputs,
+    outputs: graph.outputs.map(({ name, type, shape }): GraphPort => ({ name, type, shape })),
+    nodes,
+    initializers: [...graph.initializers.values()].filter((constant) => used.has(constant.name)),
+    metadata: metadata ?? {},
+  };
+}

@@ -1,0 +1,26 @@
+import type { DataType } from "@tensorflow/tfjs-core";
+import type { Graph } from "./graph.ts";
+import { elementType, type Stored, type TensorType } from "./value.ts";
+
+/** A tensor that is one number everywhere: stored as that number, whatever its shape. */
+export function uniform(g: Graph, dtype: DataType, value: number): Stored {
+  const array =
+    dtype === "float32" ? Float32Array.of(value) : dtype === "int32" ? Int32Array.of(value) : Uint8Array.of(value);
+  return { name: g.constant(elementType(dtype), [], new Uint8Array(array.buffer)), shape: [] };
+}
+
+/** A constant as it came from JavaScript; uniform ones are stored as one number. */
+export function constant(g: Graph, type: TensorType, values: Float32Array | Int32Array | Uint8Array): Stored {
+  const first = values[0];
+  if (first !== undefined && values.every((value) => value === first)) return uniform(g, type.dtype, first);
+  const array =
+    type.dtype === "int32"
+      ? Int32Array.from(values)
+      : type.dtype === "bool"
+        ? Uint8Array.from(values)
+        : Float32Array.from(values);
+  return {
+    name: g.constant(elementType(type.dtype), [...type.shape], new Uint8Array(array.buffer)),
+    shape: type.shape,
+  };
+}

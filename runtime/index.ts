@@ -1,0 +1,29 @@
+/** What Node's door (node.ts) and the browser's (web.ts) share. Both re-export all of it. */
+export { type Bundle, type BundleFiles, openBundle, openModel, type Precision, sha256 } from "./bundle.ts";
+export {
+  type Assignments,
+  type AssignmentsPart,
+  type AssignOptions,
+  Clusterer,
+  type ClustererInfo,
+  type DefaultOutput,
+  type OutputArrays,
+  type OutputName,
+} from "./clusterer.ts";
+export type { Device, DeviceFailure, DeviceRequest } from "./devices.ts";
+export { type ErrorCode, SubspanError } from "./errors.ts";
+export { ALLOWED_OPERATORS, checkGraph, GRAPH_LIMITS, type GraphSummary, type GraphValue } from "./graph-check.ts";
+export type { ArrayInput, Input, NestedInput, PixelInput } from "./input.ts";
+export {
+  FORMAT_VERSION,
+  type GraphManifest,
+  graphManifest,
+  type Manifest,
+  type ManifestFile,
+  type ManifestInput,
+  type ManifestOutput,
+  METADATA_KEY,
+  parseManifest,
+} from "./manifest.ts";
+export type { Pixels } from "./pixels.ts";
+export type { NumberArray, Samples } from "./samples.ts";

@@ -1,0 +1,223 @@
+import { SubspanError } from "./errors.ts";
+import type { ManifestInput } from "./manifest.ts";
+import { fromRgba, type Pixels } from "./pixels.ts";
+
+/** Numbers with their shape, row-major: [n, ...sample], or one sample without the batch axis. uint8 for images. */
+export interface ArrayInput {
+  readonly data: Uint8Array | Uint8ClampedArray | Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** RGBA pixels, as a browser's ImageData. */
+export interface PixelInput {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Rows of numbers, nested as deep as the shape. */
+export type NestedInput = readonly (number | NestedInput)[];
+
+/** What can be assigned. `Encoded` is what a platform can decode besides: paths and file bytes in Node, Blobs in browsers. */
+export type Input<Encoded = never> =
+  | ArrayInput
+  | PixelInput
+  | Float32Array
+  | NestedInput
+  | Encoded
+  | readonly (ArrayInput | PixelInput | Float32Array | Encoded)[];
+
+/** Turns one encoded image into pixels. */
+export type Decoder<Encoded> = (image: Encoded, channels: number) => Promise<Pixels>;
+
+/** Checked samples, flat, ready to feed. */
+export interface Batch {
+  readonly data: Uint8Array | Float32Array;
+  readonly count: number;
+}
+
+/** Images decoded at once. */
+const DECODERS = 8;
+
+/** Reads and checks what callers hand in, once: everything behind it is samples of the one shape and type. */
+export class InputReader<Encoded> {
+  /** Numbers a sample. */
+  readonly sampleSize: number;
+  readonly #input: ManifestInput;
+  readonly #sample: readonly number[];
+  readonly #decode: Decoder<Encoded> | undefined;
+
+  constructor(input: ManifestInput, decode?: Decoder<Encoded>) {
+    this.#input = input;
+    this.#sample = input.shape.slice(1).map(Number);
+    this.sampleSize = this.#sample.reduce((a, b) => a * b, 1);
+    this.#decode = decode;
+  }
+
+  /** @throws {SubspanError} SHAPE_MISMATCH, DTYPE_MISMATCH, OUT_OF_RANGE, NOT_FINITE, or what decoding throws. */
+  async read(input: Input<Encoded>): Promise<Batch> {
+    if (!Array.isArray(input)) return this.#one(input as Encoded);
+    if (input.length === 0) return { data: this.array(0), count: 0 };
+    if (typeof input[0] === "number" || Array.isArray(input[0])) return this.#nested(input as NestedInput);
+    const parts: Batch[] = [];
+    for (let from = 0; from < input.length; from += DECODERS)
+      parts.push(...(await Promise.all(input.slice(from, from + DECODERS).map((one, i) => this.#item(one, from + i)))));
+    return this.join(parts);
+  }
+
+  /** One batch of several, always copied: the parts may be changed after. */
+  join(parts: readonly Batch[]): Batch {
+    const count = parts.reduce((sum, part) => sum + part.count, 0);
+    const data = this.array(count);
+    let at = 0;
+    for (const part of parts) {
+      data.set(part.data, at);
+      at += part.data.length;
+    }
+    return { data, count };
+  }
+
+  /** Samples [start, end) of a batch, not copied. */
+  slice(batch: Batch, start: number, end: number): Batch {
+    const stop = Math.min(end, batch.count);
+    return { data: batch.data.subarray(start * this.sampleSize, stop * this.sampleSize), count: stop - start };
+  }
+
+  array(count: number): Uint8Array | Float32Array {
+    const length = count * this.sampleSize;
+    return this.#input.dtype === "uint8" ? new Uint8Array(length) : new Float32Array(length);
+  }
+
+  async #item(item: Encoded, index: number): Promise<Batch> {
+    try {
+      return await this.#one(item);
+    } catch (error) {
+      if (!(error instanceof SubspanError)) throw error;
+      throw new SubspanError(error.code, `[${index}]: ${error.message}`, { cause: error });
+    }
+  }
+
+  async #one(input: ArrayInput | PixelInput | Float32Array | Encoded): Promise<Batch> {
+    if (input instanceof Float32Array) return this.#array({ data: input, shape: [input.length] });
+    if (isObject(input) && ArrayBuffer.isView(input.data)) {
+      const { data, width, height, shape } = input as Partial<PixelInput & ArrayInput>;
+      if (Array.isArray(shape)) return this.#array({ data: data!, shape });
+      if (Number.isInteger(width) && data!.length === width! * height! * 4)
+        return this.#array(fromRgba(data!, height!, width!, this.#channels()));
+    }
+    if (this.#decode === undefined || this.#input.kind !== "images" || isPlain(input))
+      throw this.#mismatch("DTYPE_MISMATCH", describe(input));
+    return this.#array(await this.#decode(input as Encoded, this.#channels()));
+  }
+
+  #channels(): number {
+    if (this.#input.kind !== "images") throw this.#mismatch("DTYPE_MISMATCH", "an image");
+    return this.#sample[2]!;
+  }
+
+  #array({ data, shape }: ArrayInput): Batch {
+    const got = `[${shape.join(", ")}] ${dtypeOf(data)}`;
+    const fits = this.#input.dtype === "uint8" ? dtypeOf(data) === "uint8" : data instanceof Float32Array;
+    if (!fits) throw this.#mismatch("DTYPE_MISMATCH", got);
+    const count = this.#count(shape);
+    if (count === undefined) throw this.#mismatch("SHAPE_MISMATCH", got);
+    if (data.length !== count * this.sampleSize)
+      throw this.#mismatch("SHAPE_MISMATCH", `${got} with ${data.length} elements`);
+    if (data instanceof Float32Array) this.#checkFinite(data);
+    return { data: plain(data), count };
+  }
+
+  /** How many samples a shape holds; nothing if it holds none such. The channel axis of grey images may be left out. */
+  #count(shape: readonly number[]): number | undefined {
+    const grey = this.#input.kind === "images" && this.#sample[2] === 1;
+    for (const sample of grey ? [this.#sample, this.#sample.slice(0, 2)] : [this.#sample]) {
+      if (sample.every((dim, i) => dim === shape[shape.length - sample.length + i])) {
+        if (shape.length === sample.length) return 1;
+        if (shape.length === sample.length + 1 && Number.isSafeInteger(shape[0]) && shape[0]! >= 0) return shape[0]!;
+      }
+    }
+    return undefined;
+  }
+
+  /** Numbers are not finite where all bits of their exponent are set. */
+  #checkFinite(data: Float32Array): void {
+    const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
+    for (let i = 0; i < bits.length; i++)
+      if ((bits[i]! & 0x7f800000) === 0x7f800000) throw this.#badNumber("NOT_FINITE", "finite float32", data[i]!, i);
+  }
+
+  #nested(rows: NestedInput): Batch {
+    const shape = this.#nestedShape(rows);
+    const count = this.#count(shape);
+    if (count === undefined) throw this.#mismatch("SHAPE_MISMATCH", `[${shape.join(", ")}] numbers`);
+    const data = this.array(count);
+    const check = this.#input.dtype === "uint8" ? this.#checkPixel : this.#checkFeature;
+    let at = 0;
+    const fill = (items: NestedInput, depth: number): void => {
+      if (!Array.isArray(items) || items.length !== shape[depth])
+        throw this.#mismatch("SHAPE_MISMATCH", `rows of different lengths, near element ${at}`);
+      for (const item of items) {
+        if (depth + 1 < shape.length) fill(item as NestedInput, depth + 1);
+        else data[at] = check.call(this, item, at++);
+      }
+    };
+    fill(rows, 0);
+    return { data, count };
+  }
+
+  /** The shape the first of every rows has; `fill` holds the others to it. */
+  #nestedShape(rows: NestedInput): number[] {
+    const shape: number[] = [];
+    for (let row: unknown = rows; Array.isArray(row) && shape.length <= this.#sample.length + 1; row = row[0])
+      shape.push(row.length);
+    return shape;
+  }
+
+  #checkPixel(value: unknown, at: number): number {
+    if (typeof value !== "number") throw this.#badNumber("DTYPE_MISMATCH", "numbers", value, at);
+    if (Number.isInteger(value) && value >= 0 && value <= 255) return value;
+    throw this.#badNumber(Number.isFinite(value) ? "OUT_OF_RANGE" : "NOT_FINITE", "integers 0..255", value, at);
+  }
+
+  #checkFeature(value: unknown, at: number): number {
+    if (typeof value !== "number") throw this.#badNumber("DTYPE_MISMATCH", "numbers", value, at);
+    if (Number.isFinite(Math.fround(value))) return value;
+    throw this.#badNumber("NOT_FINITE", "finite float32", value, at);
+  }
+
+  #badNumber(code: "NOT_FINITE" | "OUT_OF_RANGE" | "DTYPE_MISMATCH", expected: string, got: unknown, at: number) {
+    const sample = Math.floor(at / this.sampleSize);
+    const what = typeof got === "number" ? String(got) : describe(got);
+    const where = `element ${at - sample * this.sampleSize} of sample ${sample}`;
+    return new SubspanError(code, `${this.#input.name}: expected ${expected}, got ${what} as ${where}`);
+  }
+
+  #mismatch(code: "SHAPE_MISMATCH" | "DTYPE_MISMATCH", got: string): SubspanError {
+    const expected = `[${this.#input.shape.join(", ")}] ${this.#input.dtype}`;
+    return new SubspanError(code, `${this.#input.name}: expected ${expected}, got ${got}`);
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+
+/** No platform decodes these. */
+function isPlain(value: unknown): boolean {
+  return !isObject(value) ? typeof value !== "string" : Array.isArray(value) || "data" in value;
+}
+
+function dtypeOf(data: ArrayBufferView): string {
+  const name = data.constructor.name;
+  if (data instanceof Uint8Array || data instanceof Uint8ClampedArray) return "uint8";
+  return name.replace(/Array$/, "").toLowerCase();
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return isObject(value) ? value.constructor?.name || "an object" : `a ${typeof value}`;
+}
+
+/** As ONNX Runtime takes them: no Buffer, no clamped array, no shared memory. */
+function plain(data: Uint8Array | Uint8ClampedArray | Float32Array): Uint8Array | Float32Array {
+  if (!(data.buffer instanceof ArrayBuffer)) return data instanceof Float32Array ? data.slice() : new Uint8Array(data);
+  return data instanceof Float32Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.length);
+}

@@ -1,0 +1,69 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type { Device } from "./devices.ts";
+
+/** Best first. */
+export const NODE_LADDER: readonly Device[] = ["cuda", "webgpu", "cpu"];
+
+/** x + x on float32 [N, 2]: the least that makes a device compute. */
+const PROBE_MODEL =
+  "CAhCBAoAEBE6PxIBZwoOCgF4CgF4EgF5IgNBZGRaFAoBeBIPCg0IARIJCgMSAU4KAggCYhQKAXkSDwoNCAESCQoDEgFOCgIIAg==";
+const PROBE = `
+const ort = require(process.argv[1]);
+const feed = new ort.Tensor("float32", Float32Array.of(1, 2), [1, 2]);
+ort.InferenceSession.create(Buffer.from("${PROBE_MODEL}", "base64"), { executionProviders: ["webgpu"] })
+  .then((session) => session.run({ x: feed }))
+  .then(({ y }) => console.log("sum", y.data[0]), (error) => console.log(error.message))
+  .then(() => process.exit(0));`;
+const PROBE_MILLISECONDS = 30_000;
+
+const require = createRequire(import.meta.url);
+let webgpuProbe: Promise<string | undefined> | undefined;
+
+/**
+ * Why a device cannot be used, found before ONNX Runtime is asked: it prints its own complaints to stderr, and a broken
+ * driver can take the process with it.
+ *
+ * As found with onnxruntime-node 1.30: the npm package holds the CPU and WebGPU providers, and lists CUDA on Linux x64
+ * (`bundled: false`) though its libraries come only with the package's install script; asked without them it throws.
+ * WebGPU (Dawn over Vulkan, Metal or D3D12) throws "No supported adapters" without a GPU and leaves the process well. Two
+ * WebGPU sessions running at once in one process can crash it (onnxruntime#32561): here runs of one thread never overlap.
+ *
+ * @returns the reason, or nothing if it may be tried.
+ */
+export async function whyNot(device: Device): Promise<string | undefined> {
+  if (device === "cuda") return whyNotCuda();
+  if (device === "webgpu") return whyNotWebgpu();
+  return undefined;
+}
+
+function whyNotCuda(): string | undefined {
+  const root = dirname(dirname(require.resolve("onnxruntime-node")));
+  const library = process.platform === "win32" ? "onnxruntime_providers_cuda.dll" : "libonnxruntime_providers_cuda.so";
+  if (existsSync(join(root, "bin/napi-v6", process.platform, process.arch, library))) return undefined;
+  return `${library} is not installed; on Linux x64: node node_modules/onnxruntime-node/script/install.js`;
+}
+
+async function whyNotWebgpu(): Promise<string | undefined> {
+  const { VK_ICD_FILENAMES, VK_DRIVER_FILES } = process.env;
+  const devices = ["/dev/dri", "/dev/nvidia0", "/dev/dxg"];
+  const gpu = VK_ICD_FILENAMES ?? VK_DRIVER_FILES ?? devices.find((path) => existsSync(path));
+  if (process.platform === "linux" && gpu === undefined) return `no GPU: none of ${devices.join(", ")}`;
+  webgpuProbe ??= probeWebgpu();
+  return webgpuProbe;
+}
+
+/** Runs WebGPU once in a process of its own, where a crash is an answer. Asked once a process. */
+function probeWebgpu(): Promise<string | undefined> {
+  const args = ["-e", PROBE, require.resolve("onnxruntime-node")];
+  const env = { ...process.env, ELECTRON_RUN_AS_NODE: "1" };
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { timeout: PROBE_MILLISECONDS, env }, (error, stdout) => {
+      if (stdout.startsWith("sum 2")) resolve(undefined);
+      else
+        resolve(stdout.trim().split("\n").at(-1) || `a probe ended with ${error?.signal ?? error?.code ?? "nothing"}`);
+    });
+  });
+}

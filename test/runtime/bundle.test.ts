@@ -1,0 +1,191 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Zippable, zipSync } from "fflate";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Bundle, openBundle } from "../../runtime/bundle.ts";
+import { type ErrorCode, SubspanError } from "../../runtime/errors.ts";
+import { readBundle } from "../../runtime/node.ts";
+import { Random } from "../../train/random.ts";
+import { node, smallModel, toyBundle, toyManifest, toyModel } from "./toy.ts";
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "subspan-bundle-"));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+const zip = (files: Zippable) => zipSync(files, { level: 0, mtime: "2026-01-01" });
+const fails = (code: ErrorCode, message?: string | RegExp) =>
+  expect.objectContaining({ code, ...(message === undefined ? {} : { message: expect.stringMatching(message) }) });
+
+async function folder(name: string, files: Record<string, Uint8Array>): Promise<string> {
+  for (const [path, bytes] of Object.entries(files)) {
+    await mkdir(dirname(join(root, name, path)), { recursive: true });
+    await writeFile(join(root, name, path), bytes);
+  }
+  return join(root, name);
+}
+
+/** Opens files from memory, without a file system. */
+const open = (files: Record<string, Uint8Array>) =>
+  openBundle({
+    origin: "memory",
+    read: async (path) => {
+      if (files[path] === undefined) throw new SubspanError("BUNDLE_MISSING", path);
+      return files[path];
+    },
+  });
+
+test("a folder, its zip, its graph alone, their bytes and URLs are one bundle", async () => {
+  const files = toyBundle();
+  const path = await folder("good", files);
+  await writeFile(join(root, "good.subspan"), zip(files));
+  const server = createServer((request, response) => {
+    const bytes =
+      files[request.url!.replace("/digits/", "")] ?? (request.url === "/a.subspan" ? zip(files) : undefined);
+    response.writeHead(bytes === undefined ? 404 : 200).end(bytes);
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  const http = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const sources = [
+    path,
+    pathToFileURL(path),
+    `${root}/good.subspan`,
+    zip(files),
+    join(path, "model.onnx"),
+    files["model.onnx"]!,
+    `${http}/digits`,
+    new URL(`${http}/digits/model.onnx`),
+    `${http}/a.subspan`,
+  ];
+  try {
+    const bundles = await Promise.all(sources.map((source) => readBundle(source)));
+    for (const { manifest } of bundles) expect(manifest).toEqual(toyManifest());
+    expect(Buffer.from(await bundles[0]!.read("card.md")).toString()).toBe("# toy\n");
+    await expect(readBundle(`${http}/none`)).rejects.toEqual(fails("BUNDLE_MISSING", "HTTP 404"));
+    await expect(bundles[6]!.read("preview.json")).rejects.toEqual(fails("BUNDLE_MISSING"));
+  } finally {
+    server.close();
+  }
+});
+
+const paths = [
+  "../x",
+  "/etc/passwd",
+  "a/../../x",
+  "a\\b",
+  "",
+  "C:x",
+  "a//b",
+  ".",
+  ".hidden",
+  "%2e%2e/x",
+  "MODEL.onnx",
+  "a\0",
+];
+test.each(paths)("a manifest that names %j is refused", async (path) => {
+  const files = toyBundle(({ files, ...rest }) => ({
+    ...rest,
+    files: [...(files as object[]), { path, size: 1, sha256: "0".repeat(64) }],
+  }));
+  await expect(open(files)).rejects.toEqual(fails("BUNDLE_INVALID", /^manifest\.files/));
+});
+
+const drop = (name: string) => (manifest: Record<string, unknown>) => ({ ...manifest, [name]: undefined });
+const put = (change: object) => (manifest: Record<string, unknown>) => ({ ...manifest, ...change });
+const wrong: [string, (manifest: Record<string, unknown>) => unknown, RegExp][] = [
+  ["a later format", put({ formatVersion: 2 }), /manifest\.formatVersion: expected 1, got 2/],
+  ["no input", drop("input"), /manifest\.input: expected an object, got nothing/],
+  ["a string of clusters", put({ clusters: "3" }), /manifest\.clusters: expected an integer .*, got "3"/],
+  ["a size too few", put({ clusterSizes: [1, 2] }), /manifest\.clusterSizes: expected 3 items/],
+  ["no label", put({ outputs: [] }), /manifest\.outputs: expected label int64 \[N\]/],
+  ["an infinite metric", put({ metrics: { a: null } }), /manifest\.metrics\.a: expected a number, got null/],
+  ["a list", () => [], /manifest.*: expected an object, got a list of 0/],
+  ["other cluster names", put({ clusterNames: ["b", "a", "c"] }), /clusterNames is not what the graph's own/],
+  ["no cluster names", drop("clusterNames"), /clusterNames is not what the graph's own/],
+];
+test.each(wrong)("a manifest with %s is refused", async (_, change, message) => {
+  await expect(open(toyBundle(change))).rejects.toEqual(fails("BUNDLE_INVALID", message));
+});
+
+test("a changed, cut, missing or unnamed model is refused", async () => {
+  const { "model.onnx": bytes, ...rest } = toyBundle();
+  const changed = Uint8Array.from(bytes!);
+  changed[changed.length >> 1]! ^= 1;
+  await expect(open({ ...rest, "model.onnx": changed })).rejects.toEqual(fails("BUNDLE_INVALID", /expected sha256/));
+  await expect(open({ ...rest, "model.onnx": bytes!.subarray(1) })).rejects.toEqual(fails("BUNDLE_INVALID", /bytes/));
+  await expect(open(rest)).rejects.toEqual(fails("BUNDLE_MISSING"));
+  await expect(open(toyBundle(put({ files: [] })))).rejects.toEqual(fails("BUNDLE_MISSING", /names no model/));
+  await expect(open({ ...rest, "manifest.json": Buffer.from("{") })).rejects.toEqual(fails("BUNDLE_INVALID", /JSON/));
+});
+
+test("other files are checked when they are read", async () => {
+  const bundle = await open({ ...toyBundle(), "card.md": Buffer.from("# bad\n") });
+  await expect(bundle.read("card.md")).rejects.toEqual(fails("BUNDLE_INVALID", /card\.md: expected sha256/));
+});
+
+test("a graph must be what its manifest says, and have one", async () => {
+  const { shape: _, ...input } = toyManifest().input;
+  const lying = toyModel("images", { ...toyManifest(), input: { ...input, shape: ["N", 2, 3, 1] } });
+  await expect(readBundle(lying)).rejects.toEqual(fails("BUNDLE_INVALID", /manifest's inputs are .*2, 3, 1/));
+  const mute = smallModel([node("Relu", ["x"], ["y"])]);
+  await expect(readBundle(mute)).rejects.toEqual(fails("BUNDLE_INVALID", /no clusterer/));
+  const evil = toyBundle((same) => same, smallModel([node("Loop", ["x"], ["y"])]));
+  await expect(open(evil)).rejects.toEqual(fails("GRAPH_REFUSED", /Loop/));
+});
+
+test("links, folders and oversize files inside a folder are refused, a link to the folder is not", async () => {
+  const { "model.onnx": bytes, ...rest } = toyBundle();
+  const outside = join(root, "outside.onnx");
+  await writeFile(outside, bytes!);
+  const linked = await folder("linked", rest);
+  await symlink(outside, join(linked, "model.onnx"));
+  await expect(readBundle(linked)).rejects.toEqual(fails("BUNDLE_INVALID", /is a link/));
+  const nested = await folder("nested", rest);
+  await mkdir(join(nested, "model.onnx"));
+  await expect(readBundle(nested)).rejects.toEqual(fails("BUNDLE_INVALID", /expected a file/));
+  const large = await folder("large", { ...rest, "model.onnx": Buffer.concat([bytes!, Buffer.alloc(1)]) });
+  await expect(readBundle(large)).rejects.toEqual(fails("BUNDLE_INVALID", /expected up to/));
+  await symlink(await folder("target", toyBundle()), join(root, "link"));
+  expect((await readBundle(join(root, "link"))).manifest.name).toBe("toy");
+  await expect(readBundle(join(root, "nowhere"))).rejects.toEqual(fails("BUNDLE_MISSING"));
+});
+
+test.each([
+  ["a path out of it", zip({ ...toyBundle(), "../slip": Buffer.from("x") }), /not a path inside/],
+  ["a link", zip({ ...toyBundle(), link: [Buffer.from("/etc"), { os: 3, attrs: 0o120777 << 16 }] }), /is a link/],
+  ["deflated files", zipSync(toyBundle(), { level: 9 }), /compression method 8/],
+  ["its end cut off", zip(toyBundle()).subarray(0, -1), /directory/],
+  ["its start cut off", Buffer.concat([zip(toyBundle()).subarray(0, 4), zip(toyBundle()).subarray(9)]), /./],
+  ["a comment", Buffer.concat([zip(toyBundle()), Buffer.from("more")]), /directory/],
+])("a zip with %s is refused", async (_, bytes, message) => {
+  await expect(readBundle(bytes)).rejects.toEqual(fails("BUNDLE_INVALID", message));
+});
+
+/** All a bundle holds, to compare. */
+async function contents(bundle: Bundle): Promise<string> {
+  const files = await Promise.all(bundle.files.map(({ path }) => bundle.read(path)));
+  return JSON.stringify([bundle.manifest, bundle.files, files.map((bytes) => Buffer.from(bytes).toString("base64"))]);
+}
+
+test("500 bundles with a byte flipped: each is refused with a type, or what it holds is unchanged", async () => {
+  const bytes = zip(toyBundle());
+  const good = await contents(await readBundle(bytes));
+  const random = new Random(1, "flips");
+  let refused = 0;
+  for (let i = 0; i < 500; i++) {
+    const spoilt = Uint8Array.from(bytes);
+    spoilt[random.bits() % bytes.length]! ^= 1 + (random.bits() % 255);
+    try {
+      expect(await contents(await readBundle(spoilt))).toBe(good);
+    } catch (error) {
+      expect(error).toBeInstanceOf(SubspanError);
+      refused++;
+    }
+  }
+  expect(refused).toBeGreaterThan(400);
+});

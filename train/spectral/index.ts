@@ -1,0 +1,15 @@
+export { adaptiveNeighbourAffinity, type SelfTunedAffinity, selfTunedAffinity } from "./affinity.ts";
+export {
+  type AffinityClustering,
+  type AffinityClusteringOptions,
+  affinityClustering,
+  type SpectralClustering,
+  type SpectralClusteringOptions,
+  spectralClustering,
+  unitRows,
+} from "./clustering.ts";
+export { type EigenOptions, type Eigenpairs, leadingEigenpairs } from "./eigen.ts";
+export { type KMeansOptions, type KMeansResult, kMeans } from "./kmeans.ts";
+export { laplacian, type NormalisedAffinity, normalisedAffinity, type SymmetricOperator } from "./laplacian.ts";
+export { type NeighbourOptions, type Neighbours, nearestNeighbours } from "./neighbours.ts";
+export { rowSums, type SparseSymmetric, sparseFromDense } from "./sparse.ts";

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { Device } from "./devices.ts";
+import { type Device, reasonOf } from "./devices.ts";
 
 /** Best first. */
 export const NODE_LADDER: readonly Device[] = ["cuda", "webgpu", "cpu"];
@@ -28,8 +28,9 @@ let webgpuProbe: Promise<string | undefined> | undefined;
  *
  * As found with onnxruntime-node 1.30: the npm package holds the CPU and WebGPU providers, and lists CUDA on Linux x64
  * (`bundled: false`) though its libraries come only with the package's install script; asked without them it throws.
- * WebGPU (Dawn over Vulkan, Metal or D3D12) throws "No supported adapters" without a GPU and leaves the process well. Two
- * WebGPU sessions running at once in one process can crash it (onnxruntime#32561): here runs of one thread never overlap.
+ * WebGPU (Dawn over Vulkan, Metal or D3D12) throws "No supported adapters" without a GPU and leaves the process well; over
+ * SwiftShader it opens, runs and agrees with the CPU. Two WebGPU sessions running at once in one process can crash it
+ * (onnxruntime#32561): runs of one thread never overlap, and a server does well to give WebGPU to one worker thread.
  *
  * @returns the reason, or nothing if it may be tried.
  */
@@ -48,7 +49,7 @@ function whyNotCuda(): string | undefined {
 
 async function whyNotWebgpu(): Promise<string | undefined> {
   const { VK_ICD_FILENAMES, VK_DRIVER_FILES } = process.env;
-  const devices = ["/dev/dri", "/dev/nvidia0", "/dev/dxg"];
+  const devices = ["/dev/dri/renderD128", "/dev/nvidia0", "/dev/dxg"];
   const gpu = VK_ICD_FILENAMES ?? VK_DRIVER_FILES ?? devices.find((path) => existsSync(path));
   if (process.platform === "linux" && gpu === undefined) return `no GPU: none of ${devices.join(", ")}`;
   webgpuProbe ??= probeWebgpu();
@@ -63,7 +64,10 @@ function probeWebgpu(): Promise<string | undefined> {
     execFile(process.execPath, args, { timeout: PROBE_MILLISECONDS, env }, (error, stdout) => {
       if (stdout.startsWith("sum 2")) resolve(undefined);
       else
-        resolve(stdout.trim().split("\n").at(-1) || `a probe ended with ${error?.signal ?? error?.code ?? "nothing"}`);
+        resolve(
+          reasonOf(stdout.trim().split("\n").at(-1)) ||
+            `a probe ended with ${error?.signal ?? error?.code ?? "nothing"}`,
+        );
     });
   });
 }

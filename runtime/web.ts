@@ -83,7 +83,7 @@ async function openOn(device: Device, bundle: Bundle, threads: number, wasmPaths
 
 /** `navigator.gpu` alone says nothing: machines without a usable GPU have it, and no adapter. */
 async function checkAdapter(): Promise<void> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+  const { gpu } = (globalThis.navigator ?? {}) as { gpu?: { requestAdapter(): Promise<unknown> } };
   if (gpu === undefined) throw new Error("the browser has no WebGPU, or the page is not secure (HTTPS or localhost)");
   if ((await gpu.requestAdapter()) === null) throw new Error("WebGPU found no adapter");
 }

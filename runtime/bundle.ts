@@ -39,8 +39,8 @@ const MANIFEST_BYTES = 2 ** 26;
 const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04];
 
 /**
- * Opens a bundle: parses its manifest, checks the model's hash, operators and bounds, and that graph and manifest say the
- * same. Other files are checked when they are read, so a browser fetches only what it uses. Runs nothing.
+ * Opens a bundle: parses its manifest, checks the model's hash, operators and bounds, and that graph and manifest say
+ * the same. Other files are checked when they are read, so a browser fetches only what it uses. Runs nothing.
  *
  * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, GRAPH_INVALID or GRAPH_REFUSED.
  */
@@ -68,7 +68,10 @@ export function openModel(model: Uint8Array): Bundle {
   return { manifest, files: [], model, graph, read };
 }
 
-/** Opens the bytes of a stored zip or of a bare graph, told apart by how they begin. @throws {SubspanError} as openBundle. */
+/**
+ * Opens the bytes of a stored zip or of a bare graph, told apart by how they begin. @throws {SubspanError} as
+ * openBundle.
+ */
 export async function openBytes(bytes: Uint8Array, origin: string, precision: Precision = "fp32"): Promise<Bundle> {
   if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes);
   const files = readZip(bytes);

@@ -36,19 +36,23 @@ export interface AssignOptions<K extends OutputName = DefaultOutput> {
   readonly batchSize?: number;
 }
 
-/** What a clusterer is, where it runs, and why it does not run elsewhere. */
-export interface ClustererInfo {
-  readonly name: string;
-  readonly clusters: number;
+/** Where a clusterer runs, and why it does not run elsewhere. */
+export interface Placement {
   readonly device: Device;
   readonly requested: DeviceRequest;
   readonly failures: readonly DeviceFailure[];
+  /** Threads of one run; absent where ONNX Runtime chooses. */
+  readonly threads?: number;
+}
+
+/** What a clusterer is, and where it runs. */
+export interface ClustererInfo extends Placement {
+  readonly name: string;
+  readonly clusters: number;
   readonly manifest: GraphManifest;
   readonly modelBytes: number;
   readonly parameterBytes: number;
   readonly nodes: number;
-  /** Threads of one run; absent where ONNX Runtime chooses. */
-  readonly threads?: number;
 }
 
 /** What both ONNX Runtime packages are to us. */
@@ -120,20 +124,25 @@ export class Clusterer<Encoded = never> {
   #queue: Promise<unknown> = Promise.resolve();
   #disposal: Promise<void> | undefined;
 
-  constructor(engine: Engine, bundle: Bundle, info: ClustererInfo, decode?: Decoder<Encoded>) {
+  constructor(engine: Engine, bundle: Bundle, placement: Placement, decode?: Decoder<Encoded>) {
+    const { manifest, model, graph } = bundle;
+    const { name, clusters } = manifest;
+    const { nodes, parameterBytes } = graph;
     this.#engine = engine;
-    this.#reader = new InputReader(bundle.manifest.input, decode);
+    this.#reader = new InputReader(manifest.input, decode);
     this.bundle = bundle;
-    this.info = info;
+    this.info = { name, clusters, ...placement, manifest, modelBytes: model.length, parameterBytes, nodes };
   }
 
   /**
-   * Assigns samples: any number of them, none included, in runs of `batchSize`. The arrays that come back are the caller's.
+   * Assigns samples: any number of them, none included, in runs of `batchSize`. The arrays that come back are the
+   * caller's.
    *
-   * @param input - `{ data, shape }`, nested numbers, ImageData-like pixels, an encoded image, or a list of single samples.
-   *   Images are uint8 [n, h, w, c] or one [h, w, c]; features float32 [n, d] or one [d]. Not to be changed meanwhile.
-   * @throws {SubspanError} SHAPE_MISMATCH, DTYPE_MISMATCH, OUT_OF_RANGE, NOT_FINITE, or an encoded image's SOURCE_INVALID;
-   *   USAGE for an output the graph has not; ASSIGN_FAILED if ONNX Runtime gives up; DISPOSED.
+   * @param input - `{ data, shape }`, nested numbers, ImageData-like pixels, an encoded image, or a list of single
+   *   samples. Images are uint8 [n, h, w, c] or one [h, w, c]; features float32 [n, d] or one [d]. Not to be changed
+   *   meanwhile.
+   * @throws {SubspanError} SHAPE_MISMATCH, DTYPE_MISMATCH, OUT_OF_RANGE, NOT_FINITE, or an encoded image's
+   *   SOURCE_INVALID; USAGE for an output the graph has not; ASSIGN_FAILED if ONNX Runtime gives up; DISPOSED.
    */
   async assign<K extends OutputName = DefaultOutput>(
     input: Input<Encoded>,
@@ -150,8 +159,8 @@ export class Clusterer<Encoded = never> {
   }
 
   /**
-   * Assigns a stream of inputs of any sizes, in order, in parts of exactly `batchSize` samples and a last smaller one. While
-   * a part runs the next is read, no further: memory is that of two parts and one input.
+   * Assigns a stream of inputs of any sizes, in order, in parts of exactly `batchSize` samples and a last smaller one.
+   * While a part runs the next is read, no further: memory is that of two parts and one input.
    *
    * @param source - yields what `assign` takes. Each is copied before the next is asked for.
    * @throws {SubspanError} as `assign`; parts before the fault have been yielded.

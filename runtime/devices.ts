@@ -17,11 +17,13 @@ export interface Opened<T> {
 }
 
 /**
- * Tries devices in order until one opens: ONNX Runtime does not fall back by itself. `auto` walks the whole ladder; a named
- * device falls back to the rungs below it, or with `strict` to none. `auto` asked for nothing, so `strict` leaves it alone.
+ * Tries devices in order until one opens: ONNX Runtime does not fall back by itself. `auto` walks the whole ladder; a
+ * named device falls back to the rungs below it, or with `strict` to none. `auto` asked for nothing, so `strict`
+ * leaves it alone.
  *
  * @param ladder - what this platform offers, best first; the last one works everywhere.
- * @param open - throws why a device cannot be used. It is tried with a sample there: a session may open and fail to run.
+ * @param open - throws why a device cannot be used. It is tried with a sample there: a session may open and fail to
+ *   run.
  * @throws {SubspanError} DEVICE_UNAVAILABLE with the reason of every device tried.
  */
 export async function walkLadder<T>(

@@ -1,9 +1,11 @@
 /**
  * What can go wrong, in words a program can act on. The message says what was expected, what came and which one it was.
  *
- * - USAGE: the caller asked for something that does not exist (an option, a preset, a source); the command line exits with 2.
+ * - USAGE: the caller asked for something that does not exist (an option, a preset, a source); the command line exits
+ *   with 2.
  * - ASSIGN_FAILED: ONNX Runtime gave up on a checked graph and checked samples, for want of memory most likely.
- * - SOURCE_*: samples that cannot be read; BUNDLE_*: a bundle that cannot be trusted; GRAPH_*: a graph that is not allowed.
+ * - SOURCE_*: samples that cannot be read; BUNDLE_*: a bundle that cannot be trusted; GRAPH_*: a graph that is not
+ *   allowed.
  */
 export type ErrorCode =
   | "USAGE"

@@ -23,7 +23,9 @@ import { all, first, int64, type Message, readMessage, repeated, type Span, stri
 
 export { ALLOWED_OPERATORS } from "./graph-schema.ts";
 
-/** An input or output of a graph. A dimension is a number, or the name it goes by where it is free ("?" without one). */
+/**
+ * An input or output of a graph. A dimension is a number, or the name it goes by where it is free ("?" without one).
+ */
 export interface GraphValue {
   readonly name: string;
   readonly dtype: ElementType;

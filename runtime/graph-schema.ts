@@ -14,7 +14,10 @@ import {
 } from "./onnx-schema.ts";
 import type { MessageSpec } from "./protobuf.ts";
 
-/** What the messages of an ONNX model may hold here: data and one flat graph, nothing that runs, nests or points elsewhere. */
+/**
+ * What the messages of an ONNX model may hold here: data and one flat graph, nothing that runs, nests or points
+ * elsewhere.
+ */
 export const SPEC = {
   model: {
     name: "ModelProto",
@@ -146,7 +149,10 @@ export const SPEC = {
   },
 } as const satisfies Record<string, MessageSpec>;
 
-/** The operators a graph may use: opset 17's mathematics on tensors. No control flow, sequences, strings or random draws. */
+/**
+ * The operators a graph may use: opset 17's mathematics on tensors. No control flow, sequences, strings or random
+ * draws.
+ */
 export const ALLOWED_OPERATORS: ReadonlySet<string> = new Set(
   `Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization BitShift Cast CastLike Ceil
   Celu Clip Compress Concat Constant ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumSum DepthToSpace

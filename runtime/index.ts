@@ -9,6 +9,7 @@ export {
   type DefaultOutput,
   type OutputArrays,
   type OutputName,
+  type Placement,
 } from "./clusterer.ts";
 export type { Device, DeviceFailure, DeviceRequest } from "./devices.ts";
 export { type ErrorCode, SubspanError } from "./errors.ts";

@@ -18,7 +18,10 @@ export interface PixelInput {
 /** Rows of numbers, nested as deep as the shape. */
 export type NestedInput = readonly (number | NestedInput)[];
 
-/** What can be assigned. `Encoded` is what a platform can decode besides: paths and file bytes in Node, Blobs in browsers. */
+/**
+ * What can be assigned. `Encoded` is what a platform can decode besides: paths and file bytes in Node, Blobs in
+ * browsers.
+ */
 export type Input<Encoded = never> =
   | ArrayInput
   | PixelInput

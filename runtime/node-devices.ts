@@ -28,9 +28,10 @@ let webgpuProbe: Promise<string | undefined> | undefined;
  *
  * As found with onnxruntime-node 1.30: the npm package holds the CPU and WebGPU providers, and lists CUDA on Linux x64
  * (`bundled: false`) though its libraries come only with the package's install script; asked without them it throws.
- * WebGPU (Dawn over Vulkan, Metal or D3D12) throws "No supported adapters" without a GPU and leaves the process well; over
- * SwiftShader it opens, runs and agrees with the CPU. Two WebGPU sessions running at once in one process can crash it
- * (onnxruntime#32561): runs of one thread never overlap, and a server does well to give WebGPU to one worker thread.
+ * WebGPU (Dawn over Vulkan, Metal or D3D12) throws "No supported adapters" without a GPU and leaves the process well;
+ * over SwiftShader it opens, runs and agrees with the CPU. Two WebGPU sessions running at once in one process can
+ * crash it (onnxruntime#32561): runs of one thread never overlap, and a server does well to give WebGPU to one worker
+ * thread.
  *
  * @returns the reason, or nothing if it may be tried.
  */

@@ -15,7 +15,8 @@ type SharpModule = (input: Uint8Array, options: SharpOptions) => Sharp;
  * @param image - a path, or the bytes of an image file.
  * @param channels - 1 for grey, 3 for RGB, 4 for RGBA.
  * @returns uint8 [h, w, channels].
- * @throws {SubspanError} DEPENDENCY_MISSING without sharp, SOURCE_MISSING for no such file, SOURCE_INVALID for no image.
+ * @throws {SubspanError} DEPENDENCY_MISSING without sharp, SOURCE_MISSING for no such file, SOURCE_INVALID for no
+ *   image.
  */
 export async function decodeImage(image: string | URL | Uint8Array, channels: number): Promise<Pixels> {
   const sharp = await loadSharp();

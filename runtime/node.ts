@@ -34,8 +34,8 @@ export interface LoadOptions extends ReadOptions {
 /**
  * Opens a clusterer with onnxruntime-node. A run blocks the thread while it computes: servers use worker threads.
  *
- * @param source - a bundle's folder, `.subspan` or `.onnx`: a path, a file or http(s) URL, its bytes, or what `readBundle`
- *   answered. Nothing of it runs, and nothing outside it is read.
+ * @param source - a bundle's folder, `.subspan` or `.onnx`: a path, a file or http(s) URL, its bytes, or what
+ *   `readBundle` answered. Nothing of it runs, and nothing outside it is read.
  * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, GRAPH_INVALID, GRAPH_REFUSED, or DEVICE_UNAVAILABLE.
  */
 export async function loadClusterer(
@@ -48,14 +48,10 @@ export async function loadClusterer(
   const { device, opened, failures } = await walkLadder(requested, strict, NODE_LADDER, (rung) =>
     openOn(rung, bundle, threads),
   );
-  const { manifest, model, graph } = bundle;
-  const { name, clusters } = manifest;
-  const { nodes, parameterBytes } = graph;
-  const sizes = { modelBytes: model.length, parameterBytes, nodes, ...(threads === undefined ? {} : { threads }) };
   return new Clusterer(
     opened,
     bundle,
-    { name, clusters, device, requested, failures, manifest, ...sizes },
+    { device, requested, failures, ...(threads === undefined ? {} : { threads }) },
     decodeImage,
   );
 }

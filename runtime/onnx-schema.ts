@@ -1,6 +1,6 @@
 /**
- * The part of ONNX's protobuf schema (onnx.proto3, IR version 8) that subspan writes and reads: field numbers by message.
- * The writer (export/proto.ts) and the checking reader (runtime/graph-check.ts) share it.
+ * The part of ONNX's protobuf schema (onnx.proto3, IR version 8) that subspan writes and reads: field numbers by
+ * message. The writer (export/proto.ts) and the checking reader (runtime/graph-check.ts) share it.
  */
 export const MODEL = {
   irVersion: 1,

@@ -5,8 +5,8 @@ export interface Pixels {
 }
 
 /**
- * Pixels as a graph takes them, from RGBA: the one place that decides it, for Node and browsers alike. Alpha is laid over
- * black, which is what browsers' premultiplied pixels allow without loss; grey is the luma of Rec. 601,
+ * Pixels as a graph takes them, from RGBA: the one place that decides it, for Node and browsers alike. Alpha is laid
+ * over black, which is what browsers' premultiplied pixels allow without loss; grey is the luma of Rec. 601,
  * (299 R + 587 G + 114 B) / 1000, rounded, so a grey image keeps its values.
  *
  * @param rgba - [h, w, 4], not premultiplied.

@@ -1,8 +1,9 @@
 import { SubspanError } from "./errors.ts";
 
 /**
- * Reading protobuf's wire format from bytes nobody vouches for: fields are found, never copied, and every length is checked
- * against the message it stands in. Nothing here recurses: how deep a file is read is written in the code that reads it.
+ * Reading protobuf's wire format from bytes nobody vouches for: fields are found, never copied, and every length is
+ * checked against the message it stands in. Nothing here recurses: how deep a file is read is written in the code that
+ * reads it.
  */
 export type Kind = "varint" | "fixed64" | "fixed32" | "bytes";
 

@@ -18,7 +18,10 @@ export interface LoadOptions extends ReadOptions {
   readonly device?: DeviceRequest;
   /** A named device that fails is an error, not a fallback. */
   readonly strict?: boolean;
-  /** WebAssembly threads; unless said, up to 4 on a cross-origin isolated page, else 1. The first load of a page decides. */
+  /**
+   * WebAssembly threads; unless said, up to 4 on a cross-origin isolated page, else 1. The first load of a page
+   * decides.
+   */
   readonly threads?: number;
   /** The folder onnxruntime-web's .wasm files are served from; unless said, where the bundler put them. */
   readonly wasmPaths?: string;
@@ -28,11 +31,11 @@ export interface LoadOptions extends ReadOptions {
 const WEB_LADDER: readonly Device[] = ["webgpu", "wasm"];
 
 /**
- * Opens a clusterer with onnxruntime-web. Only the build that will run is fetched: WebGPU's is 12 MB larger than wasm's, and
- * is asked for once there is an adapter.
+ * Opens a clusterer with onnxruntime-web. Only the build that will run is fetched: WebGPU's is 12 MB larger than
+ * wasm's, and is asked for once there is an adapter.
  *
- * @param source - a bundle's folder, `.subspan` or `.onnx`: a URL (relative to the page), a File, bytes, or what `readBundle`
- *   answered. Samples never leave the page.
+ * @param source - a bundle's folder, `.subspan` or `.onnx`: a URL (relative to the page), a File, bytes, or what
+ *   `readBundle` answered. Samples never leave the page.
  * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, GRAPH_INVALID, GRAPH_REFUSED, or DEVICE_UNAVAILABLE.
  */
 export async function loadClusterer(
@@ -45,16 +48,7 @@ export async function loadClusterer(
   const { device, opened, failures } = await walkLadder(requested, strict, WEB_LADDER, (rung) =>
     openOn(rung, bundle, threads, options.wasmPaths),
   );
-  const { manifest, model, graph } = bundle;
-  const { name, clusters } = manifest;
-  const { nodes, parameterBytes } = graph;
-  const sizes = { modelBytes: model.length, parameterBytes, nodes, threads };
-  return new Clusterer(
-    opened,
-    bundle,
-    { name, clusters, device, requested, failures, manifest, ...sizes },
-    decodeImage,
-  );
+  return new Clusterer(opened, bundle, { device, requested, failures, threads }, decodeImage);
 }
 
 /** Fetches and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */

@@ -2,8 +2,9 @@ import { SubspanError } from "./errors.ts";
 import { isSafePath } from "./manifest.ts";
 
 /**
- * Reads a stored zip (method 0, no encryption, no zip64, no comment): a bundle in one file. Nothing in it is compressed, so
- * nothing in it grows. The directory at its end is the only one believed, and it must agree with every entry's own header.
+ * Reads a stored zip (method 0, no encryption, no zip64, no comment): a bundle in one file. Nothing in it is
+ * compressed, so nothing in it grows. The directory at its end is the only one believed, and it must agree with every
+ * entry's own header.
  *
  * @returns each file's bytes, not copied, by path. Folder entries are left out.
  * @throws {SubspanError} BUNDLE_INVALID, naming the entry.

@@ -326,7 +326,6 @@ test("batches of 256 cost at most a little over ONNX Runtime's bare run", async 
   }
   const median = (list: number[]) => list.sort((a, b) => a - b)[list.length >> 1]!;
   const ratio = median(times.ours) / median(times.bare);
-  console.log(`bare ${median(times.bare).toFixed(3)} ms, ours ${median(times.ours).toFixed(3)} ms`);
   expect(ratio).toBeLessThan(1.3); // 1.05 on an idle machine; tests run beside others
   await clusterer.dispose();
 });

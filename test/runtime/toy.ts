@@ -112,7 +112,10 @@ export function toyManifest(kind: "images" | "features" = "images"): GraphManife
   };
 }
 
-/** A clusterer that obeys the contract: its label is the brightest of a sample's first three numbers. `width` is busywork. */
+/**
+ * A clusterer that obeys the contract: its label is the brightest of a sample's first three numbers. `width` is
+ * busywork.
+ */
 export function toyModel(kind: "images" | "features" = "images", manifest = toyManifest(kind), width = 0): Uint8Array {
   const { float32, int64, uint8 } = ELEMENT_TYPE;
   const images = kind === "images";

@@ -1,0 +1,28 @@
+import { SubspanError } from "../runtime/errors.ts";
+import { dscdan } from "./dscdan/index.ts";
+import type { Method } from "./method.ts";
+
+export { dscdan } from "./dscdan/index.ts";
+export {
+  type Arrays,
+  type BatchInput,
+  type ClusterStart,
+  type Method,
+  type Phase,
+  PRESETS,
+  type Preset,
+  type Readout,
+  type SampleType,
+  type SpectralSettings,
+} from "./method.ts";
+export type { ParameterSpec, ParameterSpecs, Parameters } from "./parameters.ts";
+
+const METHODS: ReadonlyMap<string, Method> = new Map([[dscdan.name, dscdan as unknown as Method]]);
+
+/** @throws {SubspanError} USAGE for a name that is no method. */
+export function methodNamed(name: string): Method {
+  const method = METHODS.get(name);
+  if (method === undefined)
+    throw new SubspanError("USAGE", `method: expected ${[...METHODS.keys()].join(" or ")}, got ${name}`);
+  return method;
+}

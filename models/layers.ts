@@ -1,0 +1,58 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Parameters } from "./parameters.ts";
+
+function parameter<T extends tf.Tensor>(parameters: Parameters, name: string): T {
+  const tensor = parameters[name];
+  if (tensor === undefined) throw new Error(`no parameter ${name} among ${Object.keys(parameters).join(", ")}`);
+  return tensor as T;
+}
+
+/** Convolution with SAME padding and bias: [b, h, w, in] -> [b, ceil(h / stride), ceil(w / stride), out]. */
+export function convolution(parameters: Parameters, name: string, x: tf.Tensor4D, stride = 1): tf.Tensor4D {
+  const filter = parameter<tf.Tensor4D>(parameters, `${name}.filter`);
+  return tf.add(tf.conv2d(x, filter, stride, "same"), parameter(parameters, `${name}.bias`));
+}
+
+/** Transposed convolution with SAME padding and bias: [b, h, w, in] -> [b, h * stride, w * stride, out]. */
+export function transposedConvolution(parameters: Parameters, name: string, x: tf.Tensor4D, stride = 1): tf.Tensor4D {
+  const filter = parameter<tf.Tensor4D>(parameters, `${name}.filter`);
+  const [b, h, w] = x.shape;
+  const shape: [number, number, number, number] = [b, h * stride, w * stride, filter.shape[2]];
+  return tf.add(tf.conv2dTranspose(x, filter, shape, stride, "same"), parameter(parameters, `${name}.bias`));
+}
+
+/** x W + bias: [b, in] -> [b, out]. */
+export function dense(parameters: Parameters, name: string, x: tf.Tensor2D): tf.Tensor2D {
+  return tf.add(
+    tf.matMul(x, parameter<tf.Tensor2D>(parameters, `${name}.weights`)),
+    parameter(parameters, `${name}.bias`),
+  );
+}
+
+/** Leaky ReLU with slope 0.2, as in the published networks. */
+export function activation<T extends tf.Tensor>(x: T): T {
+  return tf.leakyRelu(x, 0.2) as T;
+}
+
+/** Channels to space: [b, h, w, r * r * c] -> [b, h * r, w * r, c]. In operations whose gradients tfjs has. */
+export function pixelShuffle(x: tf.Tensor4D, r: number): tf.Tensor4D {
+  const [b, h, w, channels] = x.shape;
+  const c = channels / (r * r);
+  const split = tf.transpose(tf.reshape(x, [b, h, w, r, r, c]), [0, 1, 3, 2, 4, 5]);
+  return tf.reshape(split, [b, h * r, w * r, c]);
+}
+
+/** Rows of length 1: x / max(||x||, 1e-8), [n, d]. */
+export function unitRows(x: tf.Tensor2D): tf.Tensor2D {
+  const squares = tf.sum(tf.square(x), 1, true);
+  return tf.mul(x, tf.rsqrt(tf.maximum(squares, 1e-16)));
+}
+
+/** x as a constant: no gradient flows through it. */
+export function stopGradient<T extends tf.Tensor>(x: T): T {
+  const constant = tf.customGrad((input) => {
+    const tensor = input as tf.Tensor;
+    return { value: tf.clone(tensor), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) };
+  });
+  return constant(x) as T;
+}

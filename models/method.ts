@@ -1,0 +1,99 @@
+import type * as tf from "@tensorflow/tfjs-core";
+import type { ZodType } from "zod";
+import type { NumberArray } from "../runtime/samples.ts";
+import type { ParameterSpecs, Parameters } from "./parameters.ts";
+
+/** What one sample is: an image [h, w, c] of bytes, or a vector [d] of floats. */
+export interface SampleType {
+  readonly kind: "images" | "features";
+  readonly shape: readonly number[];
+}
+
+/**
+ * What a training run feeds a phase with, one row a sample of the batch:
+ *
+ * - sample: the sample itself; view: a newly augmented view of it;
+ * - neighbour: an augmented view of one of its nearest neighbours, drawn anew;
+ * - target: its soft assignment, [k], from the last spectral clustering (see `Phase.targets`);
+ * - noise: standard normal numbers of the given width.
+ */
+export type BatchInput =
+  | { readonly source: "sample" | "view" | "neighbour" | "target" }
+  | { readonly source: "noise"; readonly width: number };
+
+/** Named arrays a method's structure is made of, and what a checkpoint holds. */
+export type Arrays = Readonly<Record<string, NumberArray>>;
+
+/** A part of training: which parameters it changes, by what loss, on what batches, for how long. */
+export interface Phase {
+  readonly name: string;
+  readonly epochs: number;
+  /** Samples a step; what is left over at the end of an epoch waits for the next shuffle. */
+  readonly batch: number;
+  /** Adam's rate after a linear warm-up of `warmup` steps; from there a cosine takes it to 5 %. */
+  readonly learningRate: number;
+  readonly warmup: number;
+  /** Prefixes of the names of the parameters that are updated; the others stay. */
+  readonly trainable: readonly string[];
+  readonly inputs: Readonly<Record<string, BatchInput>>;
+  /** Whether the phase starts with a spectral clustering of the latents, whose soft assignments are targets. */
+  readonly targets: boolean;
+  /** New values of parameters when the phase starts, from the cluster structure just found. */
+  readonly begin?: (structure: ClusterStart) => Arrays;
+  /** The weighted terms of the loss, scalars by name; their sum is minimised. Pure: it is traced. */
+  loss(parameters: Parameters, batch: Parameters): Readonly<Record<string, tf.Scalar>>;
+}
+
+/** What a spectral clustering of the latents knows when a phase starts. */
+export interface ClusterStart {
+  /** Unit latents, [n, d]. */
+  readonly latents: NumberArray;
+  readonly labels: Int32Array;
+  readonly clusters: number;
+}
+
+/** How new samples are assigned: by the network's head, by centres in its orthonormal output, or by Nystrom extension. */
+export type Readout = "head" | "centres" | "nystrom";
+
+/** Settings of the spectral step, shared by every method. */
+export interface SpectralSettings {
+  readonly clusters: number;
+  readonly neighbours: number;
+  readonly eigenvectors: "balance" | number;
+  readonly landmarks: number;
+  readonly readout: Readout;
+}
+
+/** What a graph gives for a batch: [b], [b], [b], [b, K]. */
+export interface Assignment {
+  readonly label: tf.Tensor1D;
+  readonly confidence: tf.Tensor1D;
+  readonly novelty: tf.Tensor1D;
+  readonly probabilities: tf.Tensor2D;
+}
+
+export const PRESETS = ["quick", "best", "paper"] as const;
+export type Preset = (typeof PRESETS)[number];
+
+/** A published system as data and pure functions: all that a training run and an export know of it. */
+export interface Method<Config extends object = object> {
+  readonly name: string;
+  readonly paper: string;
+  /** Hyperparameters: every one has a description and a default, that of `best`. */
+  readonly schema: ZodType<Config>;
+  readonly presets: Readonly<Record<Preset, object>>;
+  spectral(config: Config): SpectralSettings;
+  augmentation(config: Config): string | object;
+  parameters(config: Config, sample: SampleType): ParameterSpecs;
+  phases(config: Config, sample: SampleType): readonly Phase[];
+  /** Samples as the graph receives them -> latent, [b, d]. */
+  encode(config: Config, parameters: Parameters, samples: tf.Tensor): tf.Tensor2D;
+  /** Samples -> the network's own soft assignment, [b, K], rows sum to 1: what self-training compares with its targets. */
+  predict(config: Config, parameters: Parameters, samples: tf.Tensor): tf.Tensor2D;
+  /** Latent -> outputs of the network before orthonormalisation, [b, K]. */
+  outputs(config: Config, parameters: Parameters, latent: tf.Tensor2D): tf.Tensor2D;
+  /** Latent -> spectral embedding, [b, k], by the configured read-out. */
+  embed(config: Config, parameters: Parameters, structure: Parameters, latent: tf.Tensor2D): tf.Tensor2D;
+  /** Latent and embedding -> assignment. */
+  assign(config: Config, structure: Parameters, latent: tf.Tensor2D, embedding: tf.Tensor2D): Assignment;
+}

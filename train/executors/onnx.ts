@@ -1,0 +1,138 @@
+import * as ort from "onnxruntime-node";
+import { encodeModel, type Model } from "../../export/index.ts";
+import type { ElementType } from "../../runtime/onnx-schema.ts";
+import type { NumberArray } from "../../runtime/samples.ts";
+import { compileStep, PORT, type StepDefinition } from "../step.ts";
+
+export type AnyArray = NumberArray<Float32Array | Int32Array | Uint8Array>;
+
+export interface SessionSettings {
+  /** Threads of one operator; repeated runs are bit-equal at any number. */
+  readonly threads?: number;
+}
+
+/** A traced model that can be run: named arrays in, named arrays out. */
+export class CompiledFunction {
+  readonly #session: ort.InferenceSession;
+  readonly #types: Readonly<Record<string, ElementType>>;
+
+  private constructor(session: ort.InferenceSession, types: Readonly<Record<string, ElementType>>) {
+    this.#session = session;
+    this.#types = types;
+  }
+
+  static async compile(model: Model, { threads }: SessionSettings = {}): Promise<CompiledFunction> {
+    const session = await ort.InferenceSession.create(encodeModel(model), {
+      executionProviders: ["cpu"],
+      graphOptimizationLevel: "all",
+      logSeverityLevel: 3,
+      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    });
+    return new CompiledFunction(session, Object.fromEntries(model.inputs.map(({ name, type }) => [name, type])));
+  }
+
+  tensor(name: string, { data, shape }: AnyArray): ort.Tensor {
+    return new ort.Tensor(this.#types[name] as "float32", data as Float32Array, [...shape]);
+  }
+
+  /** Runs on tensors that were outputs before, or made by `tensor`. */
+  async runTensors(feeds: Readonly<Record<string, ort.Tensor>>): Promise<ort.InferenceSession.ReturnType> {
+    return this.#session.run(feeds);
+  }
+
+  async run(arrays: Readonly<Record<string, AnyArray>>): Promise<Record<string, NumberArray>> {
+    const feeds = Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, this.tensor(name, array)]));
+    const fetches = await this.runTensors(feeds);
+    return Object.fromEntries(
+      Object.entries(fetches).map(([name, { data, dims }]) => [name, { data: data as Float32Array, shape: dims }]),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+/** Parameters and Adam's moments by name, and the number of updates. */
+export interface StepState {
+  readonly parameters: Readonly<Record<string, NumberArray>>;
+  readonly m: Readonly<Record<string, NumberArray>>;
+  readonly v: Readonly<Record<string, NumberArray>>;
+  readonly t: number;
+}
+
+/** A state before the first update: the given parameters, moments of zero. */
+export function initialState(parameters: Readonly<Record<string, NumberArray>>): StepState {
+  const zeros = Object.fromEntries(
+    Object.entries(parameters).map(([name, { data, shape }]) => [name, { data: new Float32Array(data.length), shape }]),
+  );
+  return { parameters, m: zeros, v: zeros, t: 0 };
+}
+
+/** Runs a compiled step: what it gives is fed back at the next step, without leaving ONNX Runtime's tensors. */
+export class OnnxStep {
+  readonly #step: CompiledFunction;
+  readonly #names: readonly string[];
+  #state: Record<string, ort.Tensor>;
+  readonly #frozen: Record<string, ort.Tensor>;
+
+  private constructor(step: CompiledFunction, state: StepState, frozen: Readonly<Record<string, NumberArray>>) {
+    this.#step = step;
+    this.#names = Object.keys(state.parameters);
+    this.#state = { [PORT.t]: step.tensor(PORT.t, scalar(state.t)) };
+    for (const [name, array] of Object.entries(state.parameters)) this.#set(PORT.parameter(name), array);
+    for (const [name, array] of Object.entries(state.m)) this.#set(PORT.m(name), array);
+    for (const [name, array] of Object.entries(state.v)) this.#set(PORT.v(name), array);
+    this.#frozen = Object.fromEntries(
+      Object.entries(frozen).map(([name, array]) => [PORT.frozen(name), step.tensor(PORT.frozen(name), array)]),
+    );
+  }
+
+  static async compile(
+    definition: StepDefinition,
+    state: StepState,
+    frozen: Readonly<Record<string, NumberArray>>,
+    settings: SessionSettings = {},
+  ): Promise<OnnxStep> {
+    return new OnnxStep(await CompiledFunction.compile(compileStep(definition), settings), state, frozen);
+  }
+
+  #set(port: string, array: NumberArray): void {
+    this.#state[port] = this.#step.tensor(port, array);
+  }
+
+  /** One update. @returns the terms of the loss before it. */
+  async run(batch: Readonly<Record<string, AnyArray>>, learningRate: number): Promise<Record<string, number>> {
+    const feeds: Record<string, ort.Tensor> = { ...this.#state, ...this.#frozen };
+    feeds[PORT.learningRate] = this.#step.tensor(PORT.learningRate, scalar(learningRate));
+    for (const [name, array] of Object.entries(batch))
+      feeds[PORT.batch(name)] = this.#step.tensor(PORT.batch(name), array);
+    const fetches = await this.#step.runTensors(feeds);
+    const terms: Record<string, number> = {};
+    for (const [port, tensor] of Object.entries(fetches)) {
+      if (port.startsWith("term/")) terms[port.slice("term/".length)] = Number(tensor.data[0]);
+      else this.#state[port.slice("next/".length)] = tensor as ort.Tensor;
+    }
+    return terms;
+  }
+
+  get state(): StepState {
+    const pick = (port: (name: string) => string) =>
+      Object.fromEntries(
+        this.#names.map((name) => {
+          const { data, dims } = this.#state[port(name)] as ort.Tensor;
+          return [name, { data: data as Float32Array, shape: dims }];
+        }),
+      );
+    const t = Number(this.#state[PORT.t]?.data[0]);
+    return { parameters: pick(PORT.parameter), m: pick(PORT.m), v: pick(PORT.v), t };
+  }
+
+  async dispose(): Promise<void> {
+    await this.#step.dispose();
+  }
+}
+
+function scalar(value: number): NumberArray {
+  return { data: Float32Array.of(value), shape: [] };
+}

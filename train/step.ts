@@ -1,0 +1,81 @@
+import * as tf from "@tensorflow/tfjs-core";
+import "../models/gradients.ts";
+import { type Model, type PortType, type Tensors, trace } from "../export/index.ts";
+import type { Parameters } from "../models/index.ts";
+import { type AdamSettings, adam } from "./optimizers.ts";
+
+/** A training step as a pure function: what it updates, what it holds still, what a batch is, and the loss's terms. */
+export interface StepDefinition {
+  /** Shapes of the parameters that are updated. */
+  readonly trainable: Readonly<Record<string, readonly number[]>>;
+  /** Shapes of the parameters that are used and stay. */
+  readonly frozen: Readonly<Record<string, readonly number[]>>;
+  readonly batch: Readonly<Record<string, PortType>>;
+  /** Weighted terms, scalars; their sum is the loss. */
+  readonly loss: (parameters: Parameters, batch: Parameters) => Readonly<Record<string, tf.Scalar>>;
+  readonly adam?: AdamSettings;
+}
+
+/** Names of a step's ports: a parameter and its moments, a frozen parameter, an input of the batch, a term of the loss. */
+export const PORT = {
+  parameter: (name: string) => `parameter/${name}`,
+  m: (name: string) => `m/${name}`,
+  v: (name: string) => `v/${name}`,
+  frozen: (name: string) => `frozen/${name}`,
+  batch: (name: string) => `batch/${name}`,
+  term: (name: string) => `term/${name}`,
+  next: (port: string) => `next/${port}`,
+  t: "t",
+  learningRate: "learningRate",
+} as const;
+
+/**
+ * One update: loss, gradients and Adam. Parameters, moments, step count, learning rate and batch go in; the new parameters and
+ * moments (under `next/`) and the terms of the loss come out. Pure, so it is traced once or run eagerly, with equal results.
+ */
+export function stepFunction({
+  trainable,
+  frozen,
+  batch,
+  loss,
+  adam: settings,
+}: StepDefinition): (inputs: Tensors) => Tensors {
+  const names = Object.keys(trainable);
+  const pick = (inputs: Tensors, keys: readonly string[], port: (name: string) => string): Record<string, tf.Tensor> =>
+    Object.fromEntries(keys.map((name) => [name, inputs[port(name)] as tf.Tensor]));
+  return (inputs) => {
+    const held = pick(inputs, Object.keys(frozen), PORT.frozen);
+    const data = pick(inputs, Object.keys(batch), PORT.batch);
+    const parameters = pick(inputs, names, PORT.parameter);
+    const termsOf = (own: Parameters) => loss({ ...held, ...own }, data);
+    const total = (...tensors: tf.Tensor[]): tf.Scalar =>
+      tf.addN(Object.values(termsOf(Object.fromEntries(names.map((name, i) => [name, tensors[i] as tf.Tensor])))));
+    const list = tf.grads(total)(names.map((name) => parameters[name] as tf.Tensor));
+    const gradients = Object.fromEntries(names.map((name, i) => [name, list[i] as tf.Tensor]));
+    const state = { m: pick(inputs, names, PORT.m), v: pick(inputs, names, PORT.v), t: inputs[PORT.t] as tf.Scalar };
+    const next = adam(parameters, gradients, state, inputs[PORT.learningRate] as tf.Scalar, settings);
+    const outputs: Tensors = { [PORT.next(PORT.t)]: next.state.t };
+    for (const name of names) {
+      outputs[PORT.next(PORT.parameter(name))] = next.parameters[name] as tf.Tensor;
+      outputs[PORT.next(PORT.m(name))] = next.state.m[name] as tf.Tensor;
+      outputs[PORT.next(PORT.v(name))] = next.state.v[name] as tf.Tensor;
+    }
+    // tf.grads keeps no intermediate value. In a trace this second forward pass is the nodes of the first.
+    for (const [name, term] of Object.entries(termsOf(parameters))) outputs[PORT.term(name)] = term;
+    return outputs;
+  };
+}
+
+/** The step as one ONNX graph. */
+export function compileStep(definition: StepDefinition): Model {
+  const inputs: Record<string, PortType> = {
+    [PORT.t]: { type: "float32", shape: [] },
+    [PORT.learningRate]: { type: "float32", shape: [] },
+  };
+  for (const [name, shape] of Object.entries(definition.trainable)) {
+    for (const port of [PORT.parameter, PORT.m, PORT.v]) inputs[port(name)] = { type: "float32", shape };
+  }
+  for (const [name, shape] of Object.entries(definition.frozen)) inputs[PORT.frozen(name)] = { type: "float32", shape };
+  for (const [name, port] of Object.entries(definition.batch)) inputs[PORT.batch(name)] = port;
+  return trace(stepFunction(definition), { inputs, name: "step" });
+}

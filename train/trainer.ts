@@ -1,0 +1,382 @@
+import type { Arrays, Method, Phase, SampleType } from "../models/index.ts";
+import { SubspanError } from "../runtime/errors.ts";
+import type { NumberArray, Samples } from "../runtime/samples.ts";
+import { Batches, batchPorts } from "./batches.ts";
+import type { Augmentation } from "./data/index.ts";
+import { initialState, OnnxStep, type SessionSettings, type StepState } from "./executors/onnx.ts";
+import { BatchFunction, samplePort } from "./inference.ts";
+import { Random } from "./random.ts";
+import { unitRows } from "./spectral/index.ts";
+import { clusterLatents } from "./structure.ts";
+import { Targets } from "./targets.ts";
+
+/** Samples encoded at once outside training steps. */
+export const INFERENCE_BATCH = 500;
+
+/** Where training stands: this many steps of this epoch of this phase are done. */
+export interface Position {
+  readonly phase: number;
+  readonly epoch: number;
+  readonly step: number;
+}
+
+/**
+ * All that training resumes from. Random numbers are functions of the seed, the purpose and the position, so no generator's
+ * state is part of it.
+ */
+export interface TrainingState {
+  readonly parameters: Arrays;
+  /** Adam's moments in the phase under way. */
+  readonly moments?: Pick<StepState, "m" | "v" | "t">;
+  readonly targets?: Targets;
+  readonly position: Position;
+}
+
+/** What a run tells while it goes on. Seconds are of this process. */
+export type TrainEvent =
+  | {
+      readonly type: "phase";
+      readonly phase: string;
+      readonly index: number;
+      readonly phases: number;
+      readonly epochs: number;
+    }
+  | {
+      readonly type: "step";
+      readonly phase: string;
+      readonly epoch: number;
+      readonly epochs: number;
+      readonly step: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly terms: Readonly<Record<string, number>>;
+      readonly learningRate: number;
+      readonly samplesPerSecond: number;
+      readonly secondsLeft: number;
+    }
+  | {
+      readonly type: "epoch";
+      readonly phase: string;
+      readonly epoch: number;
+      readonly epochs: number;
+      readonly loss: number;
+      readonly terms: Readonly<Record<string, number>>;
+      readonly seconds: number;
+      /** Share of samples whose soft label changed cluster, where the phase has soft labels. */
+      readonly changed?: number;
+    }
+  | {
+      readonly type: "clustering";
+      readonly eigenvectors: number;
+      readonly sizes: readonly number[];
+      readonly seconds: number;
+    };
+
+export interface TrainerOptions {
+  readonly method: Method;
+  readonly config: object;
+  readonly samples: Samples;
+  readonly augmentation: Augmentation;
+  readonly seed: number;
+  readonly session?: SessionSettings;
+  readonly onEvent?: (event: TrainEvent) => void;
+  /** Called after every epoch, and when the run is stopped. */
+  readonly save?: (state: TrainingState) => Promise<void>;
+  readonly signal?: AbortSignal;
+  /** Milliseconds of `performance.now()` after which training ends as if it were finished. */
+  readonly deadline?: number;
+}
+
+/** First values of a method's parameters. */
+export function initialParameters(method: Method, config: object, sample: SampleType, seed: number): Arrays {
+  const random = new Random(seed, "init");
+  return Object.fromEntries(
+    Object.entries(method.parameters(config, sample)).map(([name, { shape, limit }]) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      return [name, { data: Float32Array.from({ length: size }, () => random.uniform(-limit, limit)), shape }];
+    }),
+  );
+}
+
+export function sampleType({ kind, shape }: Samples): SampleType {
+  return { kind, shape: shape.slice(1) };
+}
+
+/** Trains a method on samples: phase after phase, epoch after epoch. It knows nothing of the method but its phases. */
+export class Trainer {
+  readonly #options: TrainerOptions;
+  readonly #phases: readonly Phase[];
+  readonly #batches: Batches;
+  readonly #pace: Pace;
+
+  constructor(options: TrainerOptions) {
+    this.#options = options;
+    this.#phases = options.method.phases(options.config, sampleType(options.samples));
+    this.#batches = new Batches(options.samples, options.augmentation);
+    const epochs = this.#phases.reduce((sum, phase) => sum + phase.epochs * phaseCost(phase), 0);
+    this.#pace = new Pace(epochs * options.samples.shape[0]);
+  }
+
+  /**
+   * @param from - a state to resume from; else training starts anew.
+   * @returns the state after the last phase.
+   * @throws {SubspanError} TRAINING_DIVERGED naming the term, INTERRUPTED once `signal` is aborted and the state saved.
+   */
+  async train(from?: TrainingState): Promise<TrainingState> {
+    const { method, config, samples, seed } = this.#options;
+    let state: TrainingState = from ?? {
+      parameters: initialParameters(method, config, sampleType(samples), seed),
+      position: { phase: 0, epoch: 0, step: 0 },
+    };
+    for (let index = state.position.phase; index < this.#phases.length; index++) {
+      if (this.#late()) break;
+      state = await this.#runPhase(index, state);
+    }
+    return state;
+  }
+
+  #late(): boolean {
+    return performance.now() > (this.#options.deadline ?? Number.POSITIVE_INFINITY);
+  }
+
+  #emit(event: TrainEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  async #runPhase(index: number, start: TrainingState): Promise<TrainingState> {
+    const { config, method, samples, seed, session } = this.#options;
+    const declared = this.#phases[index] as Phase;
+    const n = samples.shape[0];
+    const phase = { ...declared, batch: Math.min(declared.batch, n) };
+    const { name, epochs } = phase;
+    this.#emit({ type: "phase", phase: name, index, phases: this.#phases.length, epochs });
+
+    let { parameters, targets } = start;
+    if (start.moments === undefined && phase.targets)
+      [parameters, targets] = await this.#startFromClusters(phase, index, parameters);
+    const isTrained = (parameter: string) => phase.trainable.some((prefix) => parameter.startsWith(prefix));
+    const trained = filterArrays(parameters, isTrained);
+    const frozen = filterArrays(parameters, (parameter) => !isTrained(parameter));
+    const definition = {
+      trainable: shapes(trained),
+      frozen: shapes(frozen),
+      batch: batchPorts(phase, samples, method.spectral(config).clusters),
+      loss: phase.loss,
+    };
+    const from: StepState =
+      start.moments === undefined ? initialState(trained) : { parameters: trained, ...start.moments };
+    const step = await OnnxStep.compile(definition, from, frozen, session);
+    const stateAt = (position: Position): TrainingState => {
+      const { parameters: updated, ...moments } = step.state;
+      return { parameters: { ...parameters, ...updated }, moments, position, ...(targets && { targets }) };
+    };
+
+    const steps = Math.floor(n / phase.batch);
+    try {
+      for (let epoch = start.position.epoch; epoch < epochs && !this.#late(); epoch++) {
+        const began = performance.now();
+        const order = new Random(seed, `shuffle ${index}.${epoch}`).permutation(n);
+        const first = epoch === start.position.epoch ? start.position.step : 0;
+        const means = new Means();
+        for (let i = first; i < steps; i++) {
+          if (this.#options.signal?.aborted) {
+            await this.#options.save?.(stateAt({ phase: index, epoch, step: i }));
+            throw new SubspanError(
+              "INTERRUPTED",
+              `stopped in ${name}, epoch ${epoch + 1} of ${epochs}; the state is saved`,
+            );
+          }
+          const at = `${index}.${epoch}.${i}`;
+          const streams = { augment: new Random(seed, `augment ${at}`), noise: new Random(seed, `noise ${at}`) };
+          const feed = this.#batches.feed(
+            phase.inputs,
+            order.subarray(i * phase.batch, (i + 1) * phase.batch),
+            streams,
+            targets,
+          );
+          const learningRate = scheduledRate(phase, epoch * steps + i, epochs * steps);
+          const terms = await step.run(feed, learningRate);
+          const loss = checkedSum(terms, name, epoch, i);
+          means.add(terms);
+          this.#pace.add(phase.batch * phaseCost(phase));
+          const { samplesPerSecond, secondsLeft } = this.#pace.estimate(phaseCost(phase));
+          this.#emit({
+            type: "step",
+            phase: name,
+            epoch,
+            epochs,
+            step: i,
+            steps,
+            loss,
+            terms,
+            learningRate,
+            samplesPerSecond,
+            secondsLeft,
+          });
+          await yieldToEvents();
+        }
+        const changed = phase.targets
+          ? await this.#updateTargets(stateAt({ phase: index, epoch, step: 0 }))
+          : undefined;
+        const seconds = (performance.now() - began) / 1000;
+        this.#emit({
+          type: "epoch",
+          phase: name,
+          epoch,
+          epochs,
+          ...means.result,
+          seconds,
+          ...(changed === undefined ? {} : { changed }),
+        });
+        const done = epoch + 1 === epochs;
+        const { moments, ...rest } = stateAt(
+          done ? { phase: index + 1, epoch: 0, step: 0 } : { phase: index, epoch: epoch + 1, step: 0 },
+        );
+        await this.#options.save?.(done ? rest : { ...rest, ...(moments && { moments }) });
+      }
+      const { moments: _, ...state } = stateAt({ phase: index + 1, epoch: 0, step: 0 });
+      return state;
+    } finally {
+      await step.dispose();
+    }
+  }
+
+  /** Latents of all samples, [n, d]. */
+  async encode(parameters: Arrays): Promise<NumberArray> {
+    const { config, method, samples } = this.#options;
+    return this.#overSamples(
+      (batch, arrays) => method.encode(config, arrays, batch),
+      parameters,
+      (rows) => this.#batches.rows(rows),
+      samples.shape[0],
+    );
+  }
+
+  async #overSamples(
+    fn: Parameters<typeof BatchFunction.compile>[0],
+    arrays: Arrays,
+    batch: Parameters<BatchFunction["run"]>[2],
+    n: number,
+  ): Promise<NumberArray> {
+    const compiled = await BatchFunction.compile(fn, samplePort(this.#options.samples), arrays, this.#options.session);
+    try {
+      return await compiled.run(n, INFERENCE_BATCH, batch, arrays);
+    } finally {
+      await compiled.dispose();
+    }
+  }
+
+  async #startFromClusters(phase: Phase, index: number, parameters: Arrays): Promise<[Arrays, Targets]> {
+    const { config, method, seed } = this.#options;
+    const began = performance.now();
+    const settings = method.spectral(config);
+    const latents = await this.encode(parameters);
+    const clustering = await clusterLatents(latents, settings, new Random(seed, `cluster ${index}`));
+    const { labels, affinity, eigenvectors } = clustering;
+    const sizes = clusterSizes(labels, settings.clusters);
+    this.#emit({ type: "clustering", eigenvectors, sizes, seconds: (performance.now() - began) / 1000 });
+    const begun = phase.begin?.({ latents: unitRows(latents), labels, clusters: settings.clusters });
+    return [{ ...parameters, ...begun }, Targets.fromClustering(labels, affinity, settings.clusters)];
+  }
+
+  /** Moves the soft labels towards what the network now predicts, for each sample and one view of it. */
+  async #updateTargets({ parameters, targets, position: { phase, epoch } }: TrainingState): Promise<number> {
+    const { config, method, samples, seed } = this.#options;
+    const n = samples.shape[0];
+    const random = new Random(seed, `predict ${phase}.${epoch}`);
+    const fn = (batch: Parameters<Method["predict"]>[2], arrays: Parameters<Method["predict"]>[1]) =>
+      method.predict(config, arrays, batch);
+    const clean = await this.#overSamples(fn, parameters, (rows) => this.#batches.rows(rows), n);
+    const viewed = await this.#overSamples(fn, parameters, (rows) => this.#batches.views(rows, random), n);
+    return (targets as Targets).update(clean.data.map((q, i) => (q + (viewed.data[i] as number)) / 2));
+  }
+}
+
+/** Relative work of a sample in a phase: how many images it runs through the encoder. */
+function phaseCost({ inputs }: Phase): number {
+  return Object.values(inputs).filter(
+    ({ source }) => source === "sample" || source === "view" || source === "neighbour",
+  ).length;
+}
+
+/** Linear warm-up, then a cosine down to 5 % of the phase's rate. */
+export function scheduledRate(
+  { learningRate, warmup }: Pick<Phase, "learningRate" | "warmup">,
+  step: number,
+  steps: number,
+): number {
+  if (step < warmup) return (learningRate * (step + 1)) / warmup;
+  const done = (step - warmup) / Math.max(1, steps - warmup);
+  return learningRate * (0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * done)));
+}
+
+/** The loss. @throws {SubspanError} TRAINING_DIVERGED naming the first term that is not finite. */
+function checkedSum(terms: Readonly<Record<string, number>>, phase: string, epoch: number, step: number): number {
+  for (const [name, value] of Object.entries(terms)) {
+    if (!Number.isFinite(value)) {
+      const where = `${phase}, epoch ${epoch + 1}, step ${step + 1}`;
+      throw new SubspanError(
+        "TRAINING_DIVERGED",
+        `the ${name} term became ${value} in ${where}; try a smaller learning rate`,
+      );
+    }
+  }
+  return Object.values(terms).reduce((a, b) => a + b, 0);
+}
+
+export function clusterSizes(labels: Int32Array, clusters: number): number[] {
+  const sizes = Array<number>(clusters).fill(0);
+  for (const label of labels) sizes[label] = (sizes[label] as number) + 1;
+  return sizes;
+}
+
+function filterArrays(arrays: Arrays, keep: (name: string) => boolean): Arrays {
+  return Object.fromEntries(Object.entries(arrays).filter(([name]) => keep(name)));
+}
+
+function shapes(arrays: Arrays): Record<string, readonly number[]> {
+  return Object.fromEntries(Object.entries(arrays).map(([name, { shape }]) => [name, shape]));
+}
+
+/** A step blocks the event loop while it computes; signals and progress bars get their turn here. */
+function yieldToEvents(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Means of loss terms over an epoch. */
+class Means {
+  readonly #sums: Record<string, number> = {};
+  #count = 0;
+
+  add(terms: Readonly<Record<string, number>>): void {
+    for (const [name, value] of Object.entries(terms)) this.#sums[name] = (this.#sums[name] ?? 0) + value;
+    this.#count++;
+  }
+
+  get result(): { readonly loss: number; readonly terms: Readonly<Record<string, number>> } {
+    const terms = Object.fromEntries(
+      Object.entries(this.#sums).map(([name, sum]) => [name, sum / Math.max(1, this.#count)]),
+    );
+    return { terms, loss: Object.values(terms).reduce((a, b) => a + b, 0) };
+  }
+}
+
+/** Speed so far and the time it leaves, in units of images through the encoder. */
+class Pace {
+  readonly #total: number;
+  readonly #began = performance.now();
+  #done = 0;
+
+  constructor(total: number) {
+    this.#total = total;
+  }
+
+  add(images: number): void {
+    this.#done += images;
+  }
+
+  estimate(cost: number): { samplesPerSecond: number; secondsLeft: number } {
+    const rate = this.#done / ((performance.now() - this.#began) / 1000);
+    return { samplesPerSecond: rate / cost, secondsLeft: Math.max(0, (this.#total - this.#done) / rate) };
+  }
+}

@@ -35,17 +35,26 @@ interface Entry extends TensorType {
 }
 
 /** tfjs operations that draw in JavaScript: inside a trace the draw would freeze into a constant. */
-const RANDOM_OPERATIONS = /^(random|truncatedNormal|multinomial|dropout|rand)/;
+const RANDOM_OPERATIONS = /^(rand|truncatedNormal|multinomial|dropout)/;
+
+/** Kernels without a lowering, by name. */
+export class MissingKernels extends SubspanError {
+  constructor(names: readonly string[]) {
+    super("TRACE_REFUSED", `no lowering for ${names.length === 1 ? "kernel" : "kernels"} ${names.join(", ")}`);
+  }
+}
 
 export class TracingBackend extends KernelBackend {
   readonly #data = new DataStorage<Entry>(this, engine());
   #graph: Graph | undefined;
   #nextId = 0;
   readonly #missing = new Set<string>();
+  #pretends = true;
 
-  /** Records into `graph` until the returned function is called. */
-  record(graph: Graph): () => void {
+  /** Records into `graph` until the returned function is called. Unless it `pretends`, the first missing kernel is an error. */
+  record(graph: Graph, pretends: boolean): () => void {
     this.#graph = graph;
+    this.#pretends = pretends;
     this.#missing.clear();
     return () => {
       this.#graph = undefined;
@@ -61,11 +70,20 @@ export class TracingBackend extends KernelBackend {
 
   operand({ dataId, shape, dtype }: TensorInfo): Operand {
     const entry = this.#data.get(dataId);
-    if (entry.operand === undefined || entry.operand.graph !== this.graph) {
+    if (entry.values === undefined && entry.operand?.graph !== this.graph) {
+      throw new SubspanError(
+        "TRACE_REFUSED",
+        `a tensor of shape [${shape}] was made in another trace: trace pure functions`,
+      );
+    }
+    if (entry.values === undefined) return entry.operand as Operand;
+    // Numbers from outside may be shared by tensors of several shapes (tf.reshape shares them) and outlive a graph.
+    const known = entry.operand;
+    if (known?.graph !== this.graph || !util.arraysEqual([...known.shape], shape)) {
       const values = entry.values as Float32Array | Int32Array | Uint8Array;
       entry.operand = new Operand(this.graph, { shape, dtype }, constant(this.graph, { shape, dtype }, values));
     }
-    return entry.operand;
+    return entry.operand as Operand;
   }
 
   get graph(): Graph {
@@ -99,7 +117,9 @@ export class TracingBackend extends KernelBackend {
    * that one error can name all that is missing.
    */
   pretend(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
+    this.#refuseRandom();
     this.#missing.add(kernel);
+    if (!this.#pretends) this.refuseMissing();
     const cpu = findBackend("cpu") as KernelBackend;
     const zeros = ({ shape, dtype }: TensorInfo): TensorInfo => {
       const size = util.sizeFromShape(shape);
@@ -116,17 +136,24 @@ export class TracingBackend extends KernelBackend {
       attrs: attributes as NamedAttrMap,
     });
     const unknown = (type: TensorInfo) => this.tensor(type, { name: `missing_${kernel}`, shape: type.shape });
+    for (const used of [Object.values(operands), outputs].flat()) if (used) cpu.disposeData(used.dataId, true);
     return isList(outputs) ? outputs.map(unknown) : unknown(outputs);
   }
 
-  /** @throws {SubspanError} TRACE_REFUSED naming every kernel the trace met that has no lowering. */
-  refuseMissing(): void {
-    if (this.#missing.size === 0) return;
-    const names = [...this.#missing].sort().join(", ");
+  /** @throws {SubspanError} TRACE_REFUSED inside one of tfjs's random operations. */
+  #refuseRandom(): void {
+    const operation = engine().state.scopeStack.find(({ name }) => RANDOM_OPERATIONS.test(name))?.name;
+    if (operation === undefined || this.#graph === undefined) return;
     throw new SubspanError(
       "TRACE_REFUSED",
-      `no lowering for ${this.#missing.size === 1 ? "kernel" : "kernels"} ${names}`,
+      `tf.${operation.replace(/__op$/, "")} inside a trace would freeze its draw into the graph: pass random numbers as an input`,
     );
+  }
+
+  /** @throws {MissingKernels} TRACE_REFUSED naming every kernel the trace met that has no lowering. */
+  refuseMissing(): void {
+    if (this.#missing.size === 0) return;
+    throw new MissingKernels([...this.#missing].sort());
   }
 
   #result(type: TensorType, result: string | Stored): TensorInfo {
@@ -134,13 +161,7 @@ export class TracingBackend extends KernelBackend {
   }
 
   override write(values: BackendValues, shape: number[], dtype: DataType): object {
-    const operation = engine().state.scopeStack.find(({ name }) => RANDOM_OPERATIONS.test(name))?.name;
-    if (operation !== undefined && this.#graph !== undefined) {
-      throw new SubspanError(
-        "TRACE_REFUSED",
-        `tf.${operation} inside a trace would freeze its draw into the graph: pass random numbers as an input`,
-      );
-    }
+    this.#refuseRandom();
     const dataId = { id: this.#nextId++ };
     this.move(dataId, values, shape, dtype, 1);
     return dataId;

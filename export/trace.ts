@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../runtime/errors.ts";
 import { ELEMENT_TYPE, type ElementType } from "../runtime/onnx-schema.ts";
-import { TRACING_BACKEND, type TracingBackend } from "./backend.ts";
+import { MissingKernels, TRACING_BACKEND, type TracingBackend } from "./backend.ts";
 import { type DynamicAxis, mergeTraces } from "./dynamic.ts";
 import { Graph, type GraphPort } from "./graph.ts";
 import type { Model } from "./proto.ts";
@@ -40,15 +40,24 @@ const SIZES = [1009, 2003] as const;
  */
 export function trace(fn: TraceFunction, signature: Signature): Model {
   const axis = dynamicAxis(signature);
-  const graph =
-    axis === undefined
-      ? record(fn, signature, undefined)
-      : mergeTraces(
-          { graph: record(fn, signature, SIZES[0]), size: SIZES[0] },
-          { graph: record(fn, signature, SIZES[1]), size: SIZES[1] },
-          axis,
-        );
+  const at = (size: number) => ({ graph: recordAt(fn, signature, size), size });
+  const graph = axis === undefined ? record(fn, signature, 1) : mergeTraces(at(SIZES[0]), at(SIZES[1]), axis);
   return finished(graph, signature);
+}
+
+/** `record` at a large size, where pretending that a kernel is there takes long: all that are missing are gathered at size 1. */
+function recordAt(fn: TraceFunction, signature: Signature, size: number): Graph {
+  try {
+    return record(fn, signature, size);
+  } catch (error) {
+    if (!(error instanceof MissingKernels)) throw error;
+    try {
+      record(fn, signature, 1);
+    } catch (all) {
+      if (all instanceof MissingKernels) throw all;
+    }
+    throw error;
+  }
 }
 
 /** The one axis that a symbol names, and an input to read its size from. */
@@ -62,12 +71,12 @@ function dynamicAxis({ inputs }: Signature): DynamicAxis | undefined {
 }
 
 /** Runs `fn` under the tracing backend, with `size` for the symbol, and puts the global backend back. */
-function record(fn: TraceFunction, signature: Signature, size: number | undefined): Graph {
+function record(fn: TraceFunction, signature: Signature, size: number): Graph {
   const graph = new Graph();
   const previous = tf.getBackend() ?? "cpu";
   tf.setBackend(TRACING_BACKEND);
   const backend = tf.backend() as TracingBackend;
-  const stop = backend.record(graph);
+  const stop = backend.record(graph, size === 1);
   try {
     tf.tidy(() => {
       const inputs: Tensors = {};
@@ -83,11 +92,11 @@ function record(fn: TraceFunction, signature: Signature, size: number | undefine
   }
 }
 
-function input(backend: TracingBackend, name: string, { type, shape }: PortType, size: number | undefined): tf.Tensor {
+function input(backend: TracingBackend, name: string, { type, shape }: PortType, size: number): tf.Tensor {
   const { graph } = backend;
   graph.inputs.push({ name, type, shape });
   const dtype = tensorType(type);
-  const sizes = shape.map((dim) => (typeof dim === "number" ? dim : (size as number)));
+  const sizes = shape.map((dim) => (typeof dim === "number" ? dim : size));
   const value = type === dtype ? name : graph.node("Cast", [name], { to: ELEMENT_TYPE[dtype] });
   return tf.engine().makeTensorFromTensorInfo(backend.tensor({ shape: sizes, dtype }, { name: value, shape: sizes }));
 }
@@ -107,7 +116,11 @@ function tensorType(type: ElementType): "float32" | "int32" | "bool" {
   throw new SubspanError("TRACE_REFUSED", `tfjs has no tensors of ${type}`);
 }
 
-/** Gives the outputs their names and collects what the nodes use. */
+/**
+ * Gives the outputs their names and collects what the nodes use.
+ *
+ * @throws {SubspanError} TRACE_REFUSED for an output named as an input, or a port named as one of the graph's own values.
+ */
 function finished(graph: Graph, { name, metadata }: Signature): Model {
   const outputs = graph.outputs.map(({ name: output, value }) => ({
     op: "Identity",
@@ -118,12 +131,22 @@ function finished(graph: Graph, { name, metadata }: Signature): Model {
   }));
   const nodes = [...graph.nodes, ...outputs];
   const used = new Set(nodes.flatMap(({ inputs }) => inputs));
+  const initializers = [...graph.initializers.values()].filter((constant) => used.has(constant.name));
+  refuseTwins([...graph.inputs, ...initializers].map((value) => value.name).concat(nodes.flatMap((n) => n.outputs)));
   return {
     name: name ?? "subspan",
     inputs: graph.inputs,
     outputs: graph.outputs.map(({ name, type, shape }): GraphPort => ({ name, type, shape })),
     nodes,
-    initializers: [...graph.initializers.values()].filter((constant) => used.has(constant.name)),
+    initializers,
     metadata: metadata ?? {},
   };
+}
+
+function refuseTwins(names: readonly string[]): void {
+  const taken = new Set<string>();
+  for (const name of names) {
+    if (taken.has(name)) throw new SubspanError("TRACE_REFUSED", `two values of the graph would be named ${name}`);
+    taken.add(name);
+  }
 }

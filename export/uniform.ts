@@ -12,7 +12,7 @@ export function uniform(g: Graph, dtype: DataType, value: number): Stored {
 /** A constant as it came from JavaScript; uniform ones are stored as one number. */
 export function constant(g: Graph, type: TensorType, values: Float32Array | Int32Array | Uint8Array): Stored {
   const first = values[0];
-  if (first !== undefined && values.every((value) => value === first)) return uniform(g, type.dtype, first);
+  if (first !== undefined && values.every((value) => Object.is(value, first))) return uniform(g, type.dtype, first);
   const array =
     type.dtype === "int32"
       ? Int32Array.from(values)

@@ -74,13 +74,16 @@ export const LogicalNot = lowering<X>({
   emit: (g, { x }) => elementwise(g, "Not", [x]),
 });
 
-/** tfjs `FloorDiv(a, b)`, rounding down: ONNX's integer division truncates, so it goes through floats (exact below 2^24). */
+/**
+ * tfjs `FloorDiv(a, b)`, rounding down, int32 of whatever a and b are: ONNX's integer division truncates, so it goes through
+ * floats (exact below 2^24).
+ */
 export const FloorDiv = lowering<AB>({
-  infer: ({ a, b }) => broadcast(a, b),
+  infer: ({ a, b }) => broadcast(a, b, "int32"),
   emit: (g, { a, b }) => {
     const float = (x: Operand) => new Operand(g, { shape: x.shape, dtype: "float32" }, cast(g, x, "float32"));
     const floor = over(g, "Floor", elementwise(g, "Div", [float(a), float(b)]));
-    return a.dtype === "float32" ? floor : { ...floor, name: g.node("Cast", [floor.name], { to: ELEMENT_TYPE.int32 }) };
+    return { ...floor, name: g.node("Cast", [floor.name], { to: ELEMENT_TYPE.int32 }) };
   },
 });
 

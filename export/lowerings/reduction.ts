@@ -42,7 +42,16 @@ const reduction = (op: string) =>
   });
 
 export const Sum = reduction("ReduceSum");
-export const Mean = reduction("ReduceMean");
+
+/** tfjs `Mean(x; axis, keepDims)`, float32 of whatever x is. */
+export const Mean = lowering<X, ReduceAttributes>({
+  infer: ({ x }, { axis, keepDims }) => ({ shape: reducedShape(x, axis, keepDims), dtype: "float32" }),
+  emit: (g, { x }, attributes) => {
+    const { shape, stored } = x;
+    const float = x.dtype === "float32" ? stored.name : g.node("Cast", [stored.name], { to: ELEMENT_TYPE.float32 });
+    return reduce(g, "ReduceMean", new Operand(g, { shape, dtype: "float32" }, { ...stored, name: float }), attributes);
+  },
+});
 
 /** tfjs `Max(x; reductionIndices, keepDims)`: the one reduction that names its axes otherwise. */
 export const Max = lowering<X, { reductionIndices: number | number[]; keepDims: boolean }>({

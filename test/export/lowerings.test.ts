@@ -443,7 +443,7 @@ const cases = {
     },
   ],
   ResizeNearestNeighbor: [{ shapes: [[2, 3, 2, 2]], run: (x) => tf.image.resizeNearestNeighbor(x4(x), [6, 4]) }],
-  // One image: of a batch, tfjs's CPU backend gives every image the first one's gradient.
+  // One image: tfjs's CPU backend sums wrong pixels for the images after the first of a batch.
   ResizeNearestNeighborGrad: [
     {
       shapes: [

@@ -36,7 +36,8 @@ function below(k: number, j: number): tf.Tensor2D {
 /**
  * The matrix that makes outputs orthonormal: with Y~^T Y~ = L L^T, Y = sqrt(m) Y~ (L^-1)^T has (1/m) Y^T Y = I.
  *
- * Y~^T Y~ is guarded with 1e-6 of its mean eigenvalue, so that outputs that coincide do not divide by zero.
+ * Y~^T Y~ is guarded with 1e-6 of its mean eigenvalue, so that outputs that coincide do not divide by zero, and with 1e-12 at
+ * least, so that outputs that are all 0 do not.
  *
  * @param outputs - Y~, [m, k]. @returns sqrt(m) (L^-1)^T, [k, k].
  * @see Shaham et al. 2018, SpectralNet, section 3.2, arXiv:1801.01587.
@@ -45,7 +46,7 @@ export function orthonormalizer(outputs: tf.Tensor2D): tf.Tensor2D {
   const [m, k] = outputs.shape;
   const gram = tf.matMul(outputs, outputs, true, false);
   const eye = identity(k);
-  const ridge = tf.mul(tf.sum(tf.mul(gram, eye)), 1e-6 / k);
+  const ridge = tf.maximum(tf.mul(tf.sum(tf.mul(gram, eye)), 1e-6 / k), 1e-12);
   const columns = choleskyColumns(tf.add(gram, tf.mul(eye, ridge)) as tf.Tensor2D);
   // Forward substitution L X = I, one row of X at a time; X = L^-1.
   let remainder = eye;

@@ -30,17 +30,25 @@ export interface GraphOutput extends GraphPort {
   readonly value: string;
 }
 
+/** How images are laid out for convolutions: as every provider does well, or as CPUs train fastest (convolution-forms.ts). */
+export type ConvolutionLayout = "channels-first" | "channels-batch";
+
 /**
  * An ONNX graph under construction. All of ONNX's operators that subspan emits are pure, so a node or constant that was
  * already added is not added again: common subexpressions never arise.
  */
 export class Graph {
+  readonly convolutions: ConvolutionLayout;
   readonly nodes: GraphNode[] = [];
   readonly initializers = new Map<string, Initializer>();
   readonly inputs: GraphPort[] = [];
   readonly outputs: GraphOutput[] = [];
   readonly #known = new Map<string, readonly string[]>();
   #count = 0;
+
+  constructor(convolutions: ConvolutionLayout = "channels-first") {
+    this.convolutions = convolutions;
+  }
 
   /** Adds a node with one output and returns that output's name. */
   node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {

@@ -3,7 +3,7 @@ import { SubspanError } from "../runtime/errors.ts";
 import { ELEMENT_TYPE, type ElementType } from "../runtime/onnx-schema.ts";
 import { MissingKernels, TRACING_BACKEND, type TracingBackend } from "./backend.ts";
 import { type DynamicAxis, mergeTraces } from "./dynamic.ts";
-import { Graph, type GraphPort } from "./graph.ts";
+import { type ConvolutionLayout, Graph, type GraphPort } from "./graph.ts";
 import type { Model } from "./proto.ts";
 import { liveNodes } from "./simplify.ts";
 
@@ -21,6 +21,8 @@ export interface Signature {
   readonly inputs: Readonly<Record<string, PortType>>;
   /** Element types of outputs that are not the tfjs dtype's own, for instance `{ label: "int64" }`. */
   readonly outputs?: Readonly<Record<string, ElementType>>;
+  /** Default channels-first. Channels-batch is for training steps on a CPU, whose batch is fixed. */
+  readonly convolutions?: ConvolutionLayout;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -72,7 +74,7 @@ function dynamicAxis({ inputs }: Signature): DynamicAxis | undefined {
 
 /** Runs `fn` under the tracing backend, with `size` for the symbol, and puts the global backend back. */
 function record(fn: TraceFunction, signature: Signature, size: number): Graph {
-  const graph = new Graph();
+  const graph = new Graph(signature.convolutions);
   const previous = tf.getBackend() ?? "cpu";
   tf.setBackend(TRACING_BACKEND);
   const backend = tf.backend() as TracingBackend;

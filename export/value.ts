@@ -80,7 +80,30 @@ function permuted(
   const inOrder = moved.every((axis, i) => i === 0 || axis > (moved[i - 1] as number));
   if (inOrder) return { name: reshaped(g, input.name, input.shape, result), shape: result };
   const name = reshaped(g, input.name, input.shape, shape);
-  return { name: g.node("Transpose", [name], { perm: order }), shape: result };
+  return { name: transposed(g, name, shape, order), shape: result };
+}
+
+/** A Transpose, with the axes that stay together as one: ONNX Runtime's optimiser then has nothing to rearrange. */
+export function transposed(g: Graph, name: string, shape: readonly number[], order: readonly number[]): string {
+  const axes = order.filter((axis) => shape[axis] !== 1);
+  const starts = axes.flatMap((axis, i) => (i > 0 && isNext(axes[i - 1] as number, axis, shape) ? [] : [i]));
+  const blocks = starts.map((start, i) => axes.slice(start, starts[i + 1]));
+  const sizes = blocks.map((block) => block.reduce((size, axis) => size * (shape[axis] as number), 1));
+  const sorted = [...blocks].sort((a, b) => (a[0] as number) - (b[0] as number));
+  const perm = blocks.map((block) => sorted.indexOf(block));
+  const blocked = reshaped(
+    g,
+    name,
+    shape,
+    perm.map((_, i) => sizes[perm.indexOf(i)] as number),
+  );
+  const result = order.map((axis) => shape[axis] as number);
+  return reshaped(g, g.node("Transpose", [blocked], { perm }), sizes, result);
+}
+
+/** Whether `axis` follows `previous` in memory, but for axes of size 1. */
+function isNext(previous: number, axis: number, shape: readonly number[]): boolean {
+  return axis > previous && shape.slice(previous + 1, axis).every((dim) => dim === 1);
 }
 
 /** A Reshape, unless the shape stays. */

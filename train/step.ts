@@ -77,5 +77,5 @@ export function compileStep(definition: StepDefinition): Model {
   }
   for (const [name, shape] of Object.entries(definition.frozen)) inputs[PORT.frozen(name)] = { type: "float32", shape };
   for (const [name, port] of Object.entries(definition.batch)) inputs[PORT.batch(name)] = port;
-  return trace(stepFunction(definition), { inputs, name: "step" });
+  return trace(stepFunction(definition), { inputs, convolutions: "channels-batch", name: "step" });
 }

@@ -9,12 +9,9 @@ import { type Config, presets, schema } from "./config.ts";
 import { parameterSpecs, spectralNet } from "./networks.ts";
 import { phases, scaled } from "./phases.ts";
 
-/** The neighbour whose distance is a sample's local scale, as in training's affinity. */
-export const SCALE_NEIGHBOUR = 7;
-
 function nearest(config: Config, structure: Parameters, latent: tf.Tensor2D) {
   const landmarks = structure.landmarks as tf.Tensor2D;
-  return nearestLandmarks(unitRows(latent), landmarks, Math.min(config.neighbours, landmarks.shape[0]));
+  return nearestLandmarks(unitRows(latent), landmarks, Math.min(config.neighbours, landmarks.shape[0] - 1));
 }
 
 /** Deep spectral clustering with a dual autoencoder network. */
@@ -46,7 +43,7 @@ export const dscdan: Method<Config> = {
       scales: structure.scales as tf.Tensor1D,
       rows: structure.rows as tf.Tensor2D,
     };
-    return nystromExtension(nearest(config, structure, latent), landmarks, SCALE_NEIGHBOUR);
+    return nystromExtension(nearest(config, structure, latent), landmarks);
   },
   assign: (config, structure, latent, embedding) =>
     assignEmbedding(embedding, nearest(config, structure, latent), structure as unknown as LinearReadout),

@@ -1,26 +1,25 @@
+import { SCALE_NEIGHBOUR } from "../models/assignment/nystrom.ts";
 import type { Arrays, SpectralSettings } from "../models/index.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import type { Random } from "./random.ts";
-import { kMeans, nearestNeighbours, type SpectralClustering, spectralClustering, unitRows } from "./spectral/index.ts";
+import { kMeans, type SpectralClustering, spectralClustering, unitRows } from "./spectral/index.ts";
 
-/** Evenly spaced quantiles of the training samples' distances to their nearest others that an exported graph keeps. */
-const QUANTILES = 1000;
+/** Quantiles of the training samples' distances that an exported graph keeps. */
+const QUANTILES = 257;
+/** How near to singular outputs may be: the share of their mean eigenvalue added to each, as in `models/orthonormal.ts`. */
+const RIDGE = 1e-6;
 
-/** Spectral clustering of latents brought to length 1. */
+/** Spectral clustering of latents brought to length 1. Of few samples each has all others as neighbours. */
 export function clusterLatents(
   latents: NumberArray,
   settings: SpectralSettings,
   random: Random,
 ): Promise<SpectralClustering> {
-  const { clusters, neighbours, eigenvectors } = settings;
-  return spectralClustering(unitRows(latents), { clusters, neighbours, eigenvectors, random });
+  const { clusters, eigenvectors } = settings;
+  const neighbours = Math.min(settings.neighbours, (latents.shape[0] as number) - 1);
+  const scaleNeighbour = Math.min(SCALE_NEIGHBOUR, neighbours);
+  return spectralClustering(unitRows(latents), { clusters, neighbours, scaleNeighbour, eigenvectors, random });
 }
-
-/** Row i of an array of rows. */
-const row = <T extends Float32Array | Float64Array>({ data, shape }: NumberArray<T>, i: number): T => {
-  const width = shape[1] as number;
-  return data.subarray(i * width, (i + 1) * width) as T;
-};
 
 /** Rows of `array` by index. */
 export function gatherRows({ data, shape }: NumberArray, indices: Int32Array): NumberArray {
@@ -38,14 +37,18 @@ export function chooseLandmarks(n: number, count: number, random: Random): Int32
   return n <= count ? all : random.permutation(n).slice(0, count).sort();
 }
 
-/** The landmarks' rows of the Nystrom extension: v_k(j) / (mu_k sqrt(deg(j))), [m, k]. */
+/**
+ * The landmarks' rows of the Nystrom extension, v_k(j) / (mu_k sqrt(deg(j))), [m, k]. A landmark without affinity has a row
+ * of zeros, and so has an eigenvalue of 0: nothing is extended from either.
+ */
 export function extensionRows({ vectors, eigenvalues, degrees, eigenvectors: k }: SpectralClustering): NumberArray {
   const m = degrees.length;
   const data = new Float32Array(m * k);
   for (let j = 0; j < m; j++) {
     const root = Math.sqrt(degrees[j] as number);
     for (let c = 0; c < k; c++) {
-      data[j * k + c] = root > 0 ? (row(vectors, j)[c] as number) / ((eigenvalues[c] as number) * root) : 0;
+      const factor = (eigenvalues[c] as number) * root;
+      data[j * k + c] = Math.abs(factor) > 1e-9 ? (vectors.data[j * k + c] as number) / factor : 0;
     }
   }
   return { data, shape: [m, k] };
@@ -66,62 +69,143 @@ export function centreReadout({ data, shape }: NumberArray<Float64Array>): Array
   return { weights: { data: weights, shape: [k, clusters] }, bias: { data: bias, shape: [clusters] } };
 }
 
-/** What places new samples by Nystrom extension: the landmarks, their scales and rows, and the centres. */
-export async function nystromStructure(
-  latents: NumberArray,
-  settings: SpectralSettings,
-  random: Random,
-): Promise<Arrays> {
-  const clustering = await clusterLatents(latents, settings, random);
+/** What places new samples by Nystrom extension: the landmarks' scales and rows, and the centres. */
+export function nystromStructure(clustering: SpectralClustering): Arrays {
+  const { localScales } = clustering;
   return {
-    landmarks: unitRows(latents),
-    scales: { data: Float32Array.from(clustering.localScales), shape: [clustering.localScales.length] },
+    scales: { data: Float32Array.from(localScales), shape: [localScales.length] },
     rows: extensionRows(clustering),
     ...centreReadout(clustering.centres),
   };
 }
 
-/** Centres of the orthonormal outputs, by k-means. */
-export function centresStructure(embedding: NumberArray, clusters: number, random: Random): Arrays {
-  return centreReadout(kMeans(embedding, { clusters, random }).centres);
+/** Centres of the orthonormal outputs, by k-means, and the matrix that makes outputs orthonormal; the labels of k-means. */
+export function centresStructure(
+  outputs: NumberArray,
+  clusters: number,
+  random: Random,
+): { readonly structure: Arrays; readonly labels: Int32Array } {
+  const { orthonormalizer } = orthonormalBasis(outputs);
+  const { centres, labels } = kMeans(multiply(outputs, orthonormalizer), { clusters, random });
+  return { structure: { orthonormalizer: rounded(orthonormalizer), ...centreReadout(centres) }, labels };
+}
+
+/** The network's own clusters, read from its orthonormal outputs by undoing what made them so. */
+export function headStructure(outputs: NumberArray): Arrays {
+  const { orthonormalizer, inverse } = orthonormalBasis(outputs);
+  const k = outputs.shape[1] as number;
+  return {
+    orthonormalizer: rounded(orthonormalizer),
+    weights: rounded(inverse),
+    bias: { data: new Float32Array(k), shape: [k] },
+  };
 }
 
 /**
- * Quantiles of how far the training samples are from each other, [QUANTILES]: the mean distance of each to its nearest others,
- * itself left out.
+ * The matrix R that makes outputs orthonormal, and its inverse, both [k, k]: with Y~^T Y~ = L L^T, Y = sqrt(m) Y~ (L^-1)^T has
+ * (1/m) Y^T Y = I. Once, over all landmarks and in float64, where `models/orthonormal.ts` does it for each batch of training.
+ *
+ * @param outputs - Y~, [m, k].
+ * @see Shaham et al. 2018, SpectralNet, section 3.2, arXiv:1801.01587; Golub & Van Loan 2013, Algorithm 4.2.1, for L.
  */
-export async function noveltyQuantiles(landmarks: NumberArray, neighbours: number): Promise<NumberArray> {
-  const { squaredDistances, n, k } = await nearestNeighbours(landmarks, neighbours);
-  const distances = Float32Array.from({ length: n }, (_, i) => {
-    let sum = 0;
-    for (let j = 0; j < k; j++) sum += Math.sqrt(squaredDistances[i * k + j] as number);
-    return sum / k;
-  }).sort();
-  const at = (i: number) => distances[Math.min(n - 1, Math.floor(((i + 0.5) / QUANTILES) * n))] as number;
+export function orthonormalBasis(outputs: NumberArray): {
+  readonly orthonormalizer: NumberArray<Float64Array>;
+  readonly inverse: NumberArray<Float64Array>;
+} {
+  const [m, k] = outputs.shape as [number, number];
+  const lower = cholesky(ridged(gram(outputs), k), k);
+  const orthonormalizer = new Float64Array(k * k);
+  const inverse = new Float64Array(k * k);
+  const root = Math.sqrt(m);
+  // Column by column L x = e_c, so x is column c of L^-1 and, times sqrt(m), row c of R.
+  for (let c = 0; c < k; c++) {
+    const x = new Float64Array(k);
+    for (let i = c; i < k; i++) {
+      let sum = i === c ? 1 : 0;
+      for (let j = c; j < i; j++) sum -= (lower[i * k + j] as number) * (x[j] as number);
+      x[i] = sum / (lower[i * k + i] as number);
+      orthonormalizer[c * k + i] = root * (x[i] as number);
+      inverse[c * k + i] = (lower[i * k + c] as number) / root;
+    }
+  }
+  return { orthonormalizer: { data: orthonormalizer, shape: [k, k] }, inverse: { data: inverse, shape: [k, k] } };
+}
+
+/** Y^T Y in float64, [k * k]. */
+function gram({ data, shape }: NumberArray): Float64Array {
+  const [m, k] = shape as [number, number];
+  const out = new Float64Array(k * k);
+  for (let i = 0; i < m; i++) {
+    for (let a = 0; a < k; a++) {
+      const value = data[i * k + a] as number;
+      for (let b = 0; b < k; b++) out[a * k + b] = (out[a * k + b] as number) + value * (data[i * k + b] as number);
+    }
+  }
+  return out;
+}
+
+/** A symmetric matrix plus `RIDGE` of its mean eigenvalue on the diagonal; plus the identity where all is 0. */
+function ridged(a: Float64Array, k: number): Float64Array {
+  let trace = 0;
+  for (let i = 0; i < k; i++) trace += a[i * k + i] as number;
+  const ridge = trace > 0 ? (RIDGE * trace) / k : 1;
+  return a.map((value, at) => (at % (k + 1) === 0 ? value + ridge : value));
+}
+
+/** Lower Cholesky factor of a symmetric positive definite matrix, [k * k]. */
+function cholesky(a: Float64Array, k: number): Float64Array {
+  const lower = new Float64Array(k * k);
+  for (let j = 0; j < k; j++) {
+    for (let i = j; i < k; i++) {
+      let sum = a[i * k + j] as number;
+      for (let p = 0; p < j; p++) sum -= (lower[i * k + p] as number) * (lower[j * k + p] as number);
+      lower[i * k + j] = i === j ? Math.sqrt(sum) : sum / (lower[j * k + j] as number);
+    }
+  }
+  return lower;
+}
+
+/** a b: [m, k] times [k, k]. */
+function multiply(a: NumberArray, b: NumberArray<Float64Array>): NumberArray<Float64Array> {
+  const [m, k] = a.shape as [number, number];
+  const data = new Float64Array(m * k);
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < k; j++) {
+      const value = a.data[i * k + j] as number;
+      for (let c = 0; c < k; c++) data[i * k + c] = (data[i * k + c] as number) + value * (b.data[j * k + c] as number);
+    }
+  }
+  return { data, shape: [m, k] };
+}
+
+const rounded = ({ data, shape }: NumberArray<Float64Array>): NumberArray => ({ data: Float32Array.from(data), shape });
+
+/** Evenly spaced quantiles of distances, from the least to the largest, for `noveltyOf`. */
+export function distanceQuantiles(distances: Float32Array): NumberArray {
+  const sorted = distances.slice().sort();
+  const at = (i: number): number => {
+    const place = (i / (QUANTILES - 1)) * (sorted.length - 1);
+    const [low, share] = [Math.floor(place), place % 1];
+    const [from, to] = [sorted[low] as number, sorted[Math.min(low + 1, sorted.length - 1)] as number];
+    return from + share * (to - from);
+  };
   return { data: Float32Array.from({ length: QUANTILES }, (_, i) => at(i)), shape: [QUANTILES] };
 }
 
 /**
  * The inverse temperature at which mean confidence equals a given agreement. Confidence grows with it, so it is bisected.
  *
- * @param scores - a cluster's score of each sample, [n, K]. @param agreement - in 1/K..1.
+ * @param meanConfidence - at a sharpness. @param agreement - above 1/K, below 1.
  */
-export function calibratedSharpness({ data, shape }: NumberArray, agreement: number): number {
-  const [n, clusters] = shape as [number, number];
-  const meanConfidence = (sharpness: number): number => {
-    let sum = 0;
-    for (let i = 0; i < n; i++) {
-      const scores = data.subarray(i * clusters, (i + 1) * clusters);
-      const top = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-      sum += 1 / scores.reduce((total, score) => total + Math.exp(sharpness * (score - top)), 0);
-    }
-    return sum / n;
-  };
-  let [low, high] = [1e-3, 1e4];
-  for (let i = 0; i < 50; i++) {
+export async function calibratedSharpness(
+  meanConfidence: (sharpness: number) => Promise<number>,
+  agreement: number,
+): Promise<number> {
+  let [low, high] = [1e-4, 1e6];
+  for (let i = 0; i < 40; i++) {
     const middle = Math.sqrt(low * high);
-    if (meanConfidence(middle) < agreement) low = middle;
+    if ((await meanConfidence(middle)) < agreement) low = middle;
     else high = middle;
   }
-  return Math.sqrt(low * high);
+  return Math.fround(Math.sqrt(low * high));
 }

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { activation, convolution, dense, pixelShuffle, transposedConvolution } from "./layers.ts";
+import { activation, convolution, dense, enlargingConvolution, pixelShuffle, transposedConvolution } from "./layers.ts";
 import {
   convolutionSpec,
   denseSpec,
@@ -14,6 +14,8 @@ export interface AutoencoderShape {
   readonly image: readonly [number, number, number];
   /** Width d of the latent. */
   readonly latent: number;
+  /** Channels of the first half of the convolutions; the second half has twice as many. 32 is published. */
+  readonly width: number;
   /** Whether the encoder also gives a log variance, for the prior and the cluster divergence. */
   readonly posterior: boolean;
   /** `transposed` is the published decoder; `subpixel` costs a third of it. */
@@ -24,12 +26,9 @@ export interface AutoencoderShape {
 export interface Encoding {
   readonly mean: tf.Tensor2D;
   readonly logVariance: tf.Tensor2D | undefined;
-  /** [b, h/4, w/4, 64], after its activation: what the discriminators see of the image. */
+  /** [b, h/4, w/4, 2 * width], after its activation: what the discriminators see of the image. */
   readonly features: tf.Tensor4D;
 }
-
-const WIDE = 64;
-const NARROW = 32;
 
 function middle({ image: [h, w] }: AutoencoderShape): [number, number] {
   return [h / 4, w / 4];
@@ -37,20 +36,21 @@ function middle({ image: [h, w] }: AutoencoderShape): [number, number] {
 
 export function encoderSpec(shape: AutoencoderShape): ParameterSpecs {
   const [h, w] = middle(shape);
-  const mean = denseSpec("encoder.mean", h * w * WIDE, shape.latent);
-  const variance = denseSpec("encoder.logVariance", h * w * WIDE, shape.latent);
+  const [narrow, wide] = [shape.width, 2 * shape.width];
+  const mean = denseSpec("encoder.mean", h * w * wide, shape.latent);
+  const variance = denseSpec("encoder.logVariance", h * w * wide, shape.latent);
   return {
-    ...convolutionSpec("encoder.conv1", shape.image[2], NARROW),
-    ...convolutionSpec("encoder.conv2", NARROW, NARROW),
-    ...convolutionSpec("encoder.conv3", NARROW, WIDE),
-    ...convolutionSpec("encoder.conv4", WIDE, WIDE),
+    ...convolutionSpec("encoder.conv1", shape.image[2], narrow),
+    ...convolutionSpec("encoder.conv2", narrow, narrow),
+    ...convolutionSpec("encoder.conv3", narrow, wide),
+    ...convolutionSpec("encoder.conv4", wide, wide),
     ...mean,
     ...(shape.posterior ? variance : {}),
   };
 }
 
 /**
- * The published encoder: 3x3 convolutions of 32 (stride 2), 32, 64 (stride 2) and 64 channels, leaky ReLU, dense latent.
+ * The published encoder: 3x3 convolutions of 32 (stride 2), 32, 64 (stride 2) and 64 channels at width 32, leaky ReLU, dense latent.
  *
  * @param images - [b, h, w, c] in 0..1.
  * @see Yang et al. 2019, arXiv:1904.13113.
@@ -72,21 +72,22 @@ export function encode(parameters: Parameters, images: tf.Tensor4D): Encoding {
 
 export function decoderSpec(shape: AutoencoderShape): ParameterSpecs {
   const [h, w] = middle(shape);
-  const dense = denseSpec("decoder.dense", shape.latent, h * w * WIDE);
+  const [narrow, wide] = [shape.width, 2 * shape.width];
+  const dense = denseSpec("decoder.dense", shape.latent, h * w * wide);
   if (shape.decoder === "subpixel") {
     return {
       ...dense,
-      ...convolutionSpec("decoder.conv1", WIDE, NARROW),
-      ...convolutionSpec("decoder.conv2", NARROW, 4 * shape.image[2]),
+      ...convolutionSpec("decoder.conv1", wide, narrow),
+      ...convolutionSpec("decoder.conv2", narrow, 4 * shape.image[2]),
     };
   }
   return {
     ...dense,
-    ...transposedConvolutionSpec("decoder.conv1", WIDE, WIDE),
-    ...transposedConvolutionSpec("decoder.conv2", WIDE, WIDE),
-    ...transposedConvolutionSpec("decoder.conv3", WIDE, NARROW),
-    ...transposedConvolutionSpec("decoder.conv4", NARROW, NARROW),
-    ...transposedConvolutionSpec("decoder.conv5", NARROW, shape.image[2]),
+    ...transposedConvolutionSpec("decoder.conv1", wide, wide),
+    ...transposedConvolutionSpec("decoder.conv2", wide, wide),
+    ...transposedConvolutionSpec("decoder.conv3", wide, narrow),
+    ...transposedConvolutionSpec("decoder.conv4", narrow, narrow),
+    ...transposedConvolutionSpec("decoder.conv5", narrow, shape.image[2]),
   };
 }
 
@@ -94,10 +95,9 @@ export function decoderSpec(shape: AutoencoderShape): ParameterSpecs {
 export function decode(shape: AutoencoderShape, parameters: Parameters, latent: tf.Tensor2D): tf.Tensor4D {
   const [h, w] = middle(shape);
   const flat = activation(dense(parameters, "decoder.dense", latent));
-  let x = tf.reshape(flat, [latent.shape[0], h, w, WIDE]) as tf.Tensor4D;
+  let x = tf.reshape(flat, [latent.shape[0], h, w, 2 * shape.width]) as tf.Tensor4D;
   if (shape.decoder === "subpixel") {
-    x = tf.image.resizeNearestNeighbor(x, [2 * h, 2 * w]);
-    x = activation(convolution(parameters, "decoder.conv1", x));
+    x = activation(enlargingConvolution(parameters, "decoder.conv1", x));
     return tf.sigmoid(pixelShuffle(convolution(parameters, "decoder.conv2", x), 2));
   }
   x = activation(transposedConvolution(parameters, "decoder.conv1", x));

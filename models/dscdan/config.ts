@@ -65,6 +65,11 @@ export const schema = z
   .object({
     clusters: z.int().min(2).describe("K, the number of clusters"),
     latent: z.int().min(2).max(1024).default(32).describe("d, the width of the latent"),
+    width: z
+      .int()
+      .min(1)
+      .default(32)
+      .describe("channels of the first two convolutions; the next two have twice as many"),
     decoder: z.enum(["transposed", "subpixel"]).default("subpixel").describe("published, or a third of its cost"),
     noise: z.number().min(0).default(0.1).describe("standard deviation of the multiplicative noise on the latent"),
     delta: z.number().min(0).default(0.5).describe("weight of the plain beside the relative reconstruction"),

@@ -5,13 +5,11 @@ import type { SampleType } from "../method.ts";
 import { convolutionSpec, denseSpec, type ParameterSpecs, type Parameters } from "../parameters.ts";
 import type { Config } from "./config.ts";
 
-/** Channels of the middle feature map. */
-const FEATURES = 64;
-
 export function autoencoderShape(config: Config, sample: SampleType): AutoencoderShape {
   return {
     image: sample.shape as [number, number, number],
     latent: config.latent,
+    width: config.width,
     posterior: config.pretraining.prior > 0 || config.joint.clusterPrior > 0,
     decoder: config.decoder,
   };
@@ -20,6 +18,7 @@ export function autoencoderShape(config: Config, sample: SampleType): Autoencode
 /** Every parameter the configured terms need; a term of weight 0 brings none. */
 export function parameterSpecs(config: Config, sample: SampleType): ParameterSpecs {
   const { pretraining, joint, clusters: k, latent: d, discriminator: width } = config;
+  const features = 2 * config.width;
   const shape = autoencoderShape(config, sample);
   const usesDecoder = pretraining.reconstruction > 0 || joint.reconstruction > 0;
   const usesGlobal =
@@ -30,14 +29,14 @@ export function parameterSpecs(config: Config, sample: SampleType): ParameterSpe
     ...(usesDecoder ? decoderSpec(shape) : {}),
     ...(usesGlobal
       ? {
-          ...denseSpec("global.hidden1", FEATURES + d, width),
+          ...denseSpec("global.hidden1", features + d, width),
           ...denseSpec("global.hidden2", width, width),
           ...denseSpec("global.output", width, 1),
         }
       : {}),
     ...(usesLocal
       ? {
-          ...convolutionSpec("local.features", FEATURES, width, 1),
+          ...convolutionSpec("local.features", features, width, 1),
           ...denseSpec("local.latent", d, width),
           ...convolutionSpec("local.hidden2", width, width, 1),
           ...convolutionSpec("local.output", width, 1, 1),

@@ -2,11 +2,11 @@ import * as tf from "@tensorflow/tfjs-core";
 import "../../models/gradients.ts";
 import { describe, expect, test } from "vitest";
 import { type AutoencoderShape, decode, decoderSpec, encode, encoderSpec } from "../../models/autoencoder.ts";
-import { dense, pixelShuffle, stopGradient, unitRows } from "../../models/layers.ts";
+import { convolution, dense, enlargingConvolution, pixelShuffle, stopGradient, unitRows } from "../../models/layers.ts";
 import { relativeReconstruction } from "../../models/losses.ts";
 import type { ParameterSpecs, Parameters } from "../../models/parameters.ts";
 import { Random } from "../../train/random.ts";
-import { compare, draws, type Feeds, runEager } from "../export/run-model.ts";
+import { compare, draws, type Feeds, maxAbsDifference, runEager } from "../export/run-model.ts";
 import { gradientError, type ScalarFunction, withGradients } from "./gradient-check.ts";
 
 const numbers = (fn: () => tf.Tensor): number[] => {
@@ -88,7 +88,7 @@ function initial(specs: ParameterSpecs): Feeds {
 }
 
 describe.each(["transposed", "subpixel"] as const)("the autoencoder with its %s decoder", (decoder) => {
-  const shape: AutoencoderShape = { image: [8, 8, 2], latent: 5, posterior: true, decoder };
+  const shape: AutoencoderShape = { image: [8, 8, 2], latent: 5, width: 32, posterior: true, decoder };
   const parameters = initial({ ...encoderSpec(shape), ...decoderSpec(shape) });
   const images = (b: number) => ({ images: { data: draws(b * 128, 0, 1), shape: [b, 8, 8, 2] } });
 
@@ -147,5 +147,39 @@ describe.each(["transposed", "subpixel"] as const)("the autoencoder with its %s 
       const gradient = Array.from(eager[`gradient/${name}`]?.data ?? []);
       expect(Math.max(...gradient.map(Math.abs))).toBeGreaterThan(0);
     }
+  });
+});
+
+test("an enlarging convolution equals enlarging, then convolving; so do its gradients", () => {
+  tf.setBackend("cpu");
+  const tensor = (shape: number[], seed: number) =>
+    tf.tensor(
+      draws(
+        shape.reduce((a, b) => a * b, 1),
+        -1,
+        1,
+        seed,
+      ),
+      shape,
+    );
+  const [x, filter, bias] = [tensor([1, 3, 4, 2], 1), tensor([3, 3, 2, 3], 2), tensor([3], 3)] as [
+    tf.Tensor4D,
+    tf.Tensor4D,
+    tf.Tensor1D,
+  ];
+  const weights = tensor([1, 6, 8, 3], 4);
+  const folded = (a: tf.Tensor, f: tf.Tensor) =>
+    tf.sum(tf.mul(weights, enlargingConvolution({ "c.filter": f, "c.bias": bias }, "c", a as tf.Tensor4D)));
+  const plain = (a: tf.Tensor, f: tf.Tensor) =>
+    tf.sum(
+      tf.mul(
+        weights,
+        convolution({ "c.filter": f, "c.bias": bias }, "c", tf.image.resizeNearestNeighbor(a as tf.Tensor4D, [6, 8])),
+      ),
+    );
+  const [a, b] = [tf.valueAndGrads(folded)([x, filter]), tf.valueAndGrads(plain)([x, filter])];
+  expect(maxAbsDifference(a.value.dataSync(), b.value.dataSync())).toBeLessThan(1e-5);
+  a.grads.forEach((gradient, i) => {
+    expect(maxAbsDifference(gradient.dataSync(), (b.grads[i] as tf.Tensor).dataSync())).toBeLessThan(1e-5);
   });
 });

@@ -1,11 +1,21 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { SubspanError } from "../../runtime/errors.ts";
 import { type AutoencoderShape, decoderSpec, encoderSpec } from "../autoencoder.ts";
 import { activation, convolution, dense, unitRows } from "../layers.ts";
 import type { SampleType } from "../method.ts";
 import { convolutionSpec, denseSpec, type ParameterSpecs, type Parameters } from "../parameters.ts";
 import type { Config } from "./config.ts";
 
+/** The encoder halves height and width twice. */
+const STRIDE = 4;
+
+/** @throws {SubspanError} SHAPE_MISMATCH for samples these networks are not made for. */
 export function autoencoderShape(config: Config, sample: SampleType): AutoencoderShape {
+  const [h = 0, w = 0] = sample.shape;
+  if (sample.kind !== "images" || h % STRIDE !== 0 || w % STRIDE !== 0) {
+    const expected = `images whose height and width are multiples of ${STRIDE}`;
+    throw new SubspanError("SHAPE_MISMATCH", `dscdan: expected ${expected}, got ${sample.kind} [${sample.shape}]`);
+  }
   return {
     image: sample.shape as [number, number, number],
     latent: config.latent,

@@ -1,6 +1,6 @@
 import { SubspanError } from "../runtime/errors.ts";
 import { ELEMENT_TYPE } from "../runtime/onnx-schema.ts";
-import { Graph, type GraphNode, type GraphOutput, type Initializer } from "./graph.ts";
+import { equalBytes, Graph, type GraphNode, type GraphOutput, type Initializer } from "./graph.ts";
 
 /** The same function traced at one size of the dynamic axis. */
 export interface Sample {
@@ -118,7 +118,7 @@ type At = readonly [constant: Initializer, size: number];
 function mergeConstants(g: Graph, node: GraphNode, [a, sizeA]: At, [b, sizeB]: At, axis: DynamicAxis): string {
   const sameShape = a.type === b.type && String(a.shape) === String(b.shape);
   if (!sameShape) throw refused(node, `it holds a constant of shape [${a.shape}] that grows with the batch`);
-  if (equalBytes(a.bytes, b.bytes)) return g.constant(a.type, a.shape, a.bytes);
+  if (a.bytes.length === b.bytes.length && equalBytes(a.bytes, b.bytes)) return g.constant(a.type, a.shape, a.bytes);
   const numbers = (constant: Initializer) => Array.from(valuesOf(constant), Number);
   const [from, to] = [numbers(a), numbers(b)];
   const lines = from.map((value, i): Line => {
@@ -139,10 +139,6 @@ function mergeConstants(g: Graph, node: GraphNode, [a, sizeA]: At, [b, sizeB]: A
   const vector = parts.length === 1 ? (parts[0] as string) : g.node("Concat", parts, { axis: 0 });
   const typed = a.type === "int64" ? vector : g.node("Cast", [vector], { to: ELEMENT_TYPE[a.type] });
   return a.shape.length === 1 ? typed : g.node("Reshape", [typed, g.int64(a.shape)]);
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function valuesOf({ type, bytes }: Initializer): ArrayLike<number | bigint> {

@@ -82,14 +82,23 @@ export class Graph {
     return this.constant("int64", [values.length], new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
   }
 
-  /** A constant as it is; small equal constants are stored once. */
+  /** A constant as it is; equal constants are stored once, and so are the nodes that use them. */
   constant(type: ElementType, shape: readonly number[], bytes: Uint8Array): string {
-    const key = bytes.length <= 64 ? `${type}[${shape}]${bytes.join()}` : undefined;
-    const known = key === undefined ? undefined : this.#known.get(key);
-    if (known !== undefined) return known[0] as string;
+    const isSmall = bytes.length <= 64;
+    const key = `${type}[${shape}]${isSmall ? bytes.join() : ""}`;
+    const alike = this.#known.get(key) ?? [];
+    const known = alike.find((name) => isSmall || equalBytes(this.initializers.get(name)?.bytes as Uint8Array, bytes));
+    if (known !== undefined) return known;
     const name = `constant_${this.#count++}`;
     this.initializers.set(name, { name, type, shape, bytes });
-    if (key !== undefined) this.#known.set(key, [name]);
+    this.#known.set(key, [...alike, name]);
     return name;
   }
+}
+
+/** Compares two arrays of bytes of one length. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -1,3 +1,18 @@
+export { type BundleContent, bundleFiles, checkDestination, modelWithManifest, writeBundle } from "./bundle.ts";
+export { type CardContent, card } from "./card.ts";
 export type { Attribute, GraphNode, GraphPort, Initializer } from "./graph.ts";
+export {
+  type Comparison,
+  checkParity,
+  compareOutputs,
+  eagerOutputs,
+  graphOutputs,
+  type OutputParity,
+  type Outputs,
+  PARITY_TOLERANCE,
+  type ParityReport,
+  type Rows,
+} from "./parity.ts";
+export { type Preview, type PreviewContent, preview } from "./preview.ts";
 export { encodeModel, type Model } from "./proto.ts";
 export { type PortType, type Signature, type Tensors, type TraceFunction, trace } from "./trace.ts";

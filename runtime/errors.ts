@@ -4,6 +4,7 @@
  * - USAGE: the caller asked for something that does not exist (an option, a preset, a source); the command line exits
  *   with 2.
  * - ASSIGN_FAILED: ONNX Runtime gave up on a checked graph and checked samples, for want of memory most likely.
+ * - PARITY_FAILED: an exported graph computes something else than what it was exported from; it is not written.
  * - SOURCE_*: samples that cannot be read; BUNDLE_*: a bundle that cannot be trusted; GRAPH_*: a graph that is not
  *   allowed.
  */
@@ -22,6 +23,7 @@ export type ErrorCode =
   | "GRAPH_INVALID"
   | "GRAPH_REFUSED"
   | "TRACE_REFUSED"
+  | "PARITY_FAILED"
   | "DEVICE_UNAVAILABLE"
   | "ASSIGN_FAILED"
   | "TRAINING_DIVERGED"

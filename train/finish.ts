@@ -11,6 +11,7 @@ import { type AnyArray, CompiledFunction, type SessionSettings } from "./executo
 import { BatchFunction, samplePort } from "./inference.ts";
 import { Random } from "./random.ts";
 import { unitRows } from "./spectral/index.ts";
+import { Stopwatch } from "./stopwatch.ts";
 import {
   calibratedSharpness,
   centresStructure,
@@ -22,6 +23,7 @@ import {
   nystromStructure,
 } from "./structure.ts";
 import { clusterSizes, INFERENCE_BATCH, sampleType } from "./trainer.ts";
+import { viewsOf } from "./views.ts";
 
 /** What finishing tells while it goes on: a stage that is done, and the seconds it took. */
 export interface FinishEvent {
@@ -57,10 +59,6 @@ export interface FinishedTraining {
   readonly metrics: Record<string, number>;
 }
 
-/** Views that are mild enough for any image, where a method trains without views. */
-const MILD: Augmentation = { rotation: 7, shift: 0.05, scale: 0.08, anisotropy: 0, shear: 0, flip: 0, brightness: 0 };
-/** Standard deviation of the noise that makes a view of a vector, in those of its features. */
-const MILD_NOISE = 0.1;
 /** Two quantiles between which novelty is the distance itself, divided by a power of two: exactly. */
 const DISTANCE_SCALE = 1024;
 const UNIT_STRUCTURE: Arrays = {
@@ -81,7 +79,9 @@ const MOST_AGREEMENT = 1 - 1e-3;
 export async function finishTraining(options: FinishOptions): Promise<FinishedTraining> {
   const { method, config, samples, seed, parameters, session } = options;
   const { clusters, landmarks: most } = method.spectral(config);
-  const stages = new Stages(options.onEvent);
+  const stopwatch = new Stopwatch();
+  const done = (stage: FinishEvent["stage"], note?: string) =>
+    options.onEvent?.({ type: "finish", stage, seconds: stopwatch.lap(), ...(note && { note }) });
   const n = samples.shape[0];
   const batches = new Batches(samples, options.augmentation);
   const encoder = await BatchFunction.compile(
@@ -93,11 +93,11 @@ export async function finishTraining(options: FinishOptions): Promise<FinishedTr
   try {
     const encode = (batch: (rows: Int32Array) => AnyArray) => encoder.run(n, INFERENCE_BATCH, batch, parameters);
     const latents = finite(await encode((rows) => batches.rows(rows)));
-    stages.done("encode");
+    done("encode");
     const chosen = chooseLandmarks(n, most, new Random(seed, "landmarks"));
     const landmarks = gatherRows(latents, chosen);
     const { structure: found, labels: clustered, metrics } = await clusterStructure(options, landmarks);
-    stages.done("cluster");
+    done("cluster");
     const provisional = { landmarks: unitRows(landmarks), ...found, ...UNIT_STRUCTURE };
     const definition: ClustererDefinition = {
       ...{ method, config, parameters, sample: sampleType(samples) },
@@ -106,7 +106,7 @@ export async function finishTraining(options: FinishOptions): Promise<FinishedTr
     const placement = await Placement.compile(definition, session);
     try {
       const { labels, embedding, distances } = await placement.place(latents);
-      stages.done("assign");
+      done("assign");
       const views = viewsOf(samples, options.augmentation, new Random(seed, "calibrate"));
       const viewed = await placement.place(await encode(views.batch));
       const agreement = share(labels, (label, i) => label === viewed.labels[i]);
@@ -115,7 +115,7 @@ export async function finishTraining(options: FinishOptions): Promise<FinishedTr
       const sharpness = await calibratedSharpness((value) => confidence.at(value), wanted);
       const meanConfidence = await confidence.at(sharpness);
       await confidence.dispose();
-      stages.done("calibrate", views.note);
+      done("calibrate", views.note);
       const sizes = clusterSizes(labels, clusters);
       return {
         structure: {
@@ -252,62 +252,6 @@ class MeanConfidence {
 
   dispose(): Promise<void> {
     return this.#compiled.dispose();
-  }
-}
-
-/** One view of each sample, batch after batch in order, and what is to be said about them. */
-interface Views {
-  batch(rows: Int32Array): AnyArray;
-  readonly note: string;
-}
-
-function viewsOf(samples: Samples, augmentation: Augmentation, random: Random): Views {
-  if (samples.kind === "features") {
-    const note = `vectors have no views: calibrated on noise of ${MILD_NOISE} of each feature's standard deviation`;
-    return { batch: noisyRows(samples, random), note };
-  }
-  const isIdentity = Object.values(augmentation).every((range) => range === 0);
-  const batches = new Batches(samples, isIdentity ? MILD : augmentation);
-  const mild = `shift ${MILD.shift}, rotation ${MILD.rotation}, scale ${MILD.scale}`;
-  const note = isIdentity
-    ? `trained without views: calibrated on mild ones (${mild})`
-    : "calibrated on views as in training";
-  return { batch: (rows) => batches.views(rows, random), note };
-}
-
-function noisyRows({ data, shape }: Extract<Samples, { kind: "features" }>, random: Random): Views["batch"] {
-  const [n, d] = shape;
-  const deviations = Float64Array.from({ length: d }, (_, j) => {
-    let [sum, squares] = [0, 0];
-    for (let i = 0; i < n; i++) {
-      const value = data[i * d + j] as number;
-      sum += value;
-      squares += value * value;
-    }
-    return Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2));
-  });
-  return (rows) => {
-    const out = gatherRows({ data, shape }, rows);
-    out.data.forEach((value, at) => {
-      out.data[at] = value + MILD_NOISE * (deviations[at % d] as number) * random.normal();
-    });
-    return out;
-  };
-}
-
-/** Times the stages. */
-class Stages {
-  readonly #onEvent: FinishOptions["onEvent"];
-  #began = performance.now();
-
-  constructor(onEvent: FinishOptions["onEvent"]) {
-    this.#onEvent = onEvent;
-  }
-
-  done(stage: FinishEvent["stage"], note?: string): void {
-    const now = performance.now();
-    this.#onEvent?.({ type: "finish", stage, seconds: (now - this.#began) / 1000, ...(note && { note }) });
-    this.#began = now;
   }
 }
 

@@ -43,14 +43,24 @@ const NEVER = 1e9;
 export function nearestLandmarks(latent: tf.Tensor2D, landmarks: tf.Tensor2D, count: number): Nearest {
   const [b, d] = latent.shape;
   const candidates = Math.min(landmarks.shape[0], count + 1 + SPARE);
-  const { indices } = tf.topk(tf.matMul(latent, landmarks, false, true), candidates);
-  const differences = tf.sub(tf.gather<tf.Tensor>(landmarks, indices), tf.reshape(latent, [b, 1, d]));
+  // One row more, dropped at the end: ONNX Runtime's TopK ends the process when it is given none.
+  const rows = tf.pad(latent, [
+    [0, 1],
+    [0, 0],
+  ]);
+  const { indices } = tf.topk(tf.matMul(rows, landmarks, false, true), candidates);
+  const differences = tf.sub(tf.gather<tf.Tensor>(landmarks, indices), tf.reshape(rows, [b + 1, 1, d]));
   const distances = tf.sum(tf.square(differences), 2) as tf.Tensor2D;
   const isFirst = tf.cast(tf.equal(tf.range(0, candidates), 0), "float32");
   const isItself = tf.mul(tf.cast(tf.less(distances, SAME), "float32"), isFirst);
   const squaredDistances = tf.add(distances, tf.mul(isItself, NEVER)) as tf.Tensor2D;
   const smallest = tf.neg(tf.topk(tf.neg(squaredDistances), count).values) as tf.Tensor2D;
-  return { squaredDistances, indices: indices as tf.Tensor2D, smallest };
+  const given = <T extends tf.Tensor>(x: T): T => tf.slice(x, [0, 0], [b, -1]) as T;
+  return {
+    squaredDistances: given(squaredDistances),
+    indices: given(indices as tf.Tensor2D),
+    smallest: given(smallest),
+  };
 }
 
 /**

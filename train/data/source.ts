@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { basename, extname, resolve } from "node:path";
 import { SubspanError } from "../../runtime/errors.ts";
+import { didYouMean } from "../nearest-name.ts";
 import { contentOf } from "./arrays.ts";
 import { invalid, readBytes, unreadable } from "./bytes.ts";
 import { loadCsv } from "./csv.ts";
@@ -80,21 +81,6 @@ async function kindAt(path: string): Promise<"file" | "folder" | undefined> {
 /** What looks like a path is a missing file, all else a misspelt name. */
 function noSource(source: string): SubspanError {
   if (/[\\/.]/.test(source)) return new SubspanError("SOURCE_MISSING", `${source}: no such file or folder`);
-  const near = Object.keys(DIGITS).find((name) => distance(name, source.toLowerCase()) <= 2);
-  const hint = near === undefined ? "" : ` Did you mean ${near}?`;
+  const hint = didYouMean(source, Object.keys(DIGITS));
   return new SubspanError("USAGE", `${source}: no such source, file or folder.${hint} ${UNDERSTOOD}`);
-}
-
-/** Levenshtein distance: insertions, deletions and substitutions from a to b. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

@@ -1,0 +1,189 @@
+import type { RunEvent } from "../train/index.ts";
+import type { Io, Output } from "./command.ts";
+import { clock, duration, fit, grouped, percent, short } from "./text.ts";
+
+type StepEvent = Extract<RunEvent, { readonly type: "step" }>;
+type EpochEvent = Extract<RunEvent, { readonly type: "epoch" }>;
+type ClusteringEvent = Extract<RunEvent, { readonly type: "clustering" }>;
+
+/** Shows what goes on, apart from results. */
+export interface Reporter {
+  event(event: RunEvent): void;
+  /** What is going on now; on a terminal the line is gone when the next thing comes. */
+  doing(text: string): void;
+  /** Something to keep. */
+  note(text: string): void;
+  close(): void;
+}
+
+/** `json`: events as lines on stdout and nothing else. */
+export function createReporter({ stdout, stderr }: Io, json: boolean, now = () => performance.now()): Reporter {
+  if (json) return new JsonReporter(stdout);
+  return stderr.isTTY ? new BarReporter(stderr, now) : new LineReporter(stderr);
+}
+
+class JsonReporter implements Reporter {
+  readonly #out: Output;
+
+  constructor(out: Output) {
+    this.#out = out;
+  }
+
+  event(event: RunEvent): void {
+    this.#out.write(`${JSON.stringify(event)}\n`);
+  }
+
+  doing(): void {}
+  note(): void {}
+  close(): void {}
+}
+
+class LineReporter implements Reporter {
+  readonly #out: Output;
+
+  constructor(out: Output) {
+    this.#out = out;
+  }
+
+  event(event: RunEvent): void {
+    const line = eventLine(event);
+    if (line !== undefined) this.note(line);
+  }
+
+  doing(text: string): void {
+    this.note(text);
+  }
+
+  note(text: string): void {
+    this.#out.write(`${text}\n`);
+  }
+
+  close(): void {}
+}
+
+/** What plain output says of an event; nothing for those that come too often or change nothing. */
+function eventLine(event: RunEvent): string | undefined {
+  switch (event.type) {
+    case "phase":
+      return `${event.phase}: ${event.epochs} epochs (phase ${event.index + 1} of ${event.phases})`;
+    case "epoch":
+      return `${event.phase} ${event.epoch + 1}/${event.epochs}  ${epochFigures(event)}  ${duration(event.seconds)}`;
+    case "clustering":
+      return clusteringLine(event);
+    case "resumed":
+      return resumedLine(event);
+    case "finish":
+      return finishLine(event);
+    default:
+      return undefined;
+  }
+}
+
+const REFRESH_MILLISECONDS = 100;
+const CLEAR_LINE = "\r\u001b[K";
+
+/** One line that is drawn over, and one that stays for each phase. */
+class BarReporter implements Reporter {
+  readonly #out: Output;
+  readonly #now: () => number;
+  #drawn = Number.NEGATIVE_INFINITY;
+  #phaseSeconds = 0;
+
+  constructor(out: Output, now: () => number) {
+    this.#out = out;
+    this.#now = now;
+  }
+
+  event(event: RunEvent): void {
+    if (event.type === "step") this.#step(event);
+    else if (event.type === "epoch") this.#epoch(event);
+    else if (event.type === "clustering") this.note(clusteringLine(event));
+    else if (event.type === "resumed") this.note(resumedLine(event));
+    else if (event.type === "finishing") this.doing("final clusters");
+    else if (event.type === "finish") this.doing(finishLine(event));
+    else if (event.type === "phase") {
+      this.#phaseSeconds = 0;
+      this.doing(`${event.phase}: getting ready`);
+    }
+  }
+
+  #step(event: StepEvent): void {
+    if (this.#now() - this.#drawn < REFRESH_MILLISECONDS) return;
+    this.#drawn = this.#now();
+    this.#draw(renderBar(event, this.#width));
+  }
+
+  #epoch(event: EpochEvent): void {
+    this.#phaseSeconds += event.seconds;
+    if (event.epoch + 1 === event.epochs) this.note(phaseLine(event, this.#phaseSeconds));
+  }
+
+  doing(text: string): void {
+    this.#draw(fit(text, this.#width));
+  }
+
+  note(text: string): void {
+    this.#out.write(`${CLEAR_LINE}${text}\n`);
+  }
+
+  close(): void {
+    this.#out.write(CLEAR_LINE);
+  }
+
+  get #width(): number {
+    // The last column stays free: some terminals wrap when it is written.
+    return (this.#out.columns ?? 80) - 1;
+  }
+
+  #draw(text: string): void {
+    this.#out.write(`${CLEAR_LINE}${text}`);
+  }
+}
+
+const BAR_WIDTH = { least: 8, most: 30 };
+
+/**
+ * Where training stands, in one line of at most `width` characters: phase, epoch, a bar of the phase, loss, speed, time left.
+ * Where there is no room for all, the terms of the loss go first, then the bar shrinks.
+ */
+export function renderBar(event: StepEvent, width: number): string {
+  const { phase, epoch, epochs, step, steps, loss, terms, samplesPerSecond, secondsLeft } = event;
+  const before = `${phase} ${epoch + 1}/${epochs} `;
+  const speed = `${grouped(samplesPerSecond)} samples/s  ${clock(secondsLeft)} left`;
+  const names = Object.entries(terms).map(([name, value]) => `${name} ${short(value)}`);
+  const detail = names.length > 1 ? ` (${names.join(", ")})` : "";
+  const room = (after: string) => width - before.length - after.length;
+  const full = `  loss ${short(loss)}${detail}  ${speed}`;
+  const after = room(full) >= BAR_WIDTH.least ? full : `  loss ${short(loss)}  ${speed}`;
+  const cells = Math.min(BAR_WIDTH.most, Math.max(BAR_WIDTH.least, room(after)));
+  const done = Math.round((cells * (epoch + (step + 1) / steps)) / epochs);
+  return fit(`${before}${"█".repeat(done)}${"░".repeat(cells - done)}${after}`, width);
+}
+
+function epochFigures({ loss, terms, changed }: EpochEvent): string {
+  const names = Object.entries(terms).map(([name, value]) => `${name} ${short(value)}`);
+  const detail = names.length > 1 ? ` (${names.join(", ")})` : "";
+  return `loss ${short(loss)}${detail}${changed === undefined ? "" : `  ${percent(changed)} changed cluster`}`;
+}
+
+const phaseLine = (event: EpochEvent, seconds: number) =>
+  `${event.phase}: ${event.epochs} epochs  ${epochFigures(event)}  ${duration(seconds)}`;
+
+function clusteringLine({ eigenvectors, sizes, seconds }: ClusteringEvent): string {
+  return `clustering: ${sizesText(sizes)} with ${eigenvectors} eigenvectors  ${duration(seconds)}`;
+}
+
+/** "10 clusters of 812 to 1,034 samples". */
+export function sizesText(sizes: readonly number[]): string {
+  const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+  const range = least === most ? grouped(least) : `${grouped(least)} to ${grouped(most)}`;
+  return `${sizes.length} clusters of ${range} samples`;
+}
+
+const finishLine = ({ stage, seconds }: Extract<RunEvent, { readonly type: "finish" }>) =>
+  `final clusters: ${stage}  ${duration(seconds)}`;
+
+function resumedLine({ phase, epoch, problem }: Extract<RunEvent, { readonly type: "resumed" }>): string {
+  const text = `going on from phase ${phase + 1}, epoch ${epoch + 1}`;
+  return problem === undefined ? text : `${text}, of the checkpoint before the last: ${problem.replaceAll("\n", " ")}`;
+}

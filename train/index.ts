@@ -1,0 +1,48 @@
+export { type Checkpoint, type ReadCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+export {
+  AUGMENTATIONS,
+  type Augmentation,
+  type Dataset,
+  loadSource,
+  type SourceOptions,
+  subset,
+  writeNpz,
+} from "./data/index.ts";
+export type { SessionSettings } from "./executors/onnx.ts";
+export { exportRun } from "./export-run.ts";
+export { finishTraining } from "./finish.ts";
+export {
+  type Hyperparameter,
+  hyperparameters,
+  merge as mergeSettings,
+  resolveConfig,
+  type Settings,
+} from "./hyperparameters.ts";
+export {
+  accuracy,
+  adjustedRandIndex,
+  auroc,
+  type ClusterMap,
+  clusterMap,
+  expectedCalibrationError,
+  mappedAccuracy,
+  normalizedMutualInformation,
+  purity,
+} from "./metrics.ts";
+export {
+  augmentationOf,
+  checkSameData,
+  type FinishedRun,
+  packageVersion,
+  type ResumeOptions,
+  type Run,
+  type RunEvent,
+  type RunHooks,
+  type RunOptions,
+  readRun,
+  resumeRun,
+  startRun,
+  type TrainingData,
+} from "./run.ts";
+export type { Finished, RunConfig, RunState } from "./run-folder.ts";
+export { initialParameters, type Position, type TrainEvent, Trainer, type TrainingState } from "./trainer.ts";

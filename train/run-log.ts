@@ -1,0 +1,70 @@
+import type { Position, TrainEvent } from "./trainer.ts";
+
+/** What a row of metrics.csv is made of. */
+export type EpochRow = Extract<TrainEvent, { readonly type: "epoch" }>;
+
+const COLUMNS = ["phase", "epoch", "loss", "seconds", "changed"] as const;
+
+/** One row an epoch. Terms are columns in the order they first came; phases have different ones. */
+export function metricsCsv(rows: readonly EpochRow[]): string {
+  const terms = [...new Set(rows.flatMap((row) => Object.keys(row.terms)))];
+  const lines = rows.map(({ phase, epoch, loss, seconds, changed, terms: values }) =>
+    [phase, epoch + 1, loss, seconds.toFixed(3), changed ?? "", ...terms.map((term) => values[term] ?? "")]
+      .map(csvField)
+      .join(","),
+  );
+  return `${[[...COLUMNS, ...terms].map(csvField).join(","), ...lines].join("\n")}\n`;
+}
+
+/** A field as RFC 4180 has it: quoted where it must be. */
+function csvField(value: string | number): string {
+  const text = String(value);
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/**
+ * The events of a log up to a position, and its epochs. It ends before the first event that lies beyond, or that was cut off
+ * while it was written.
+ */
+export function keptEvents(text: string, position: Position): { readonly lines: string; readonly rows: EpochRow[] } {
+  const kept: string[] = [];
+  const rows: EpochRow[] = [];
+  let phase = 0;
+  for (const line of text.split("\n")) {
+    const event = parsedEvent(line);
+    if (event === undefined || CLOSING.includes(event.type)) break;
+    if (event.type === "phase") phase = event.index;
+    if (!isBefore(eventPosition(event, phase), position)) break;
+    if (event.type === "epoch") rows.push(event);
+    kept.push(`${line}\n`);
+  }
+  return { lines: kept.join(""), rows };
+}
+
+type LoggedEvent = TrainEvent | { readonly type: "saved" | "resumed" | "finishing" };
+
+/** All phases are over: a run that is resumed does this part again. */
+const CLOSING: readonly string[] = ["finishing", "finish", "done"];
+
+function parsedEvent(line: string): LoggedEvent | undefined {
+  try {
+    return JSON.parse(line) as LoggedEvent;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where training stood just before the event; what tells nothing of it stays with what was before it. */
+function eventPosition(event: LoggedEvent, phase: number): Position | undefined {
+  if (event.type === "phase" || event.type === "clustering") return { phase, epoch: 0, step: 0 };
+  if (event.type === "step") return { phase, epoch: event.epoch, step: event.step };
+  if (event.type === "epoch") return { phase, epoch: event.epoch, step: Number.MAX_SAFE_INTEGER };
+  return undefined;
+}
+
+function isBefore(a: Position | undefined, b: Position): boolean {
+  if (a === undefined) return true;
+  return (
+    a.phase - b.phase < 0 || (a.phase === b.phase && (a.epoch < b.epoch || (a.epoch === b.epoch && a.step < b.step)))
+  );
+}

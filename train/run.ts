@@ -1,0 +1,286 @@
+import { createRequire } from "node:module";
+import { arch, cpus, platform, totalmem } from "node:os";
+import { version_core } from "@tensorflow/tfjs-core";
+import { env as onnxRuntime } from "onnxruntime-node";
+import { type Arrays, type Method, methodNamed, type Preset } from "../models/index.ts";
+import { SubspanError } from "../runtime/errors.ts";
+import { AUGMENTATIONS, type Augmentation, type Dataset } from "./data/index.ts";
+import type { SessionSettings } from "./executors/onnx.ts";
+import { type FinishEvent, finishTraining } from "./finish.ts";
+import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
+import { type Finished, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
+import { type Position, sampleType, type TrainEvent, Trainer, type TrainingState } from "./trainer.ts";
+
+/** What training sees of a data set. Labels are not in it. */
+export type TrainingData = Pick<Dataset, "name" | "samples" | "fingerprint">;
+
+/** What a run tells while it goes on; `events.jsonl` has the same. */
+export type RunEvent =
+  | TrainEvent
+  /** The state is on disk; training would go on from here. */
+  | ({ readonly type: "saved" } & Position)
+  /** Training goes on from here; `problem` says what was wrong with a newer checkpoint. */
+  | ({ readonly type: "resumed"; readonly problem?: string } & Position)
+  /** All phases are done; the final clusters are sought, stage by stage. */
+  | { readonly type: "finishing" }
+  | FinishEvent
+  | {
+      readonly type: "done";
+      readonly sizes: readonly number[];
+      readonly metrics: Readonly<Record<string, number>>;
+      /** Of this process. */
+      readonly seconds: number;
+    };
+
+export interface RunHooks {
+  readonly onEvent?: (event: RunEvent) => void;
+  /** Stops training after the step under way; the state is saved first. */
+  readonly signal?: AbortSignal;
+  /** After this, training ends with the epoch under way, as if it were finished. */
+  readonly maxMilliseconds?: number;
+  readonly session?: SessionSettings;
+}
+
+export interface RunOptions {
+  readonly folder: string;
+  readonly method: string;
+  readonly preset: Preset;
+  /** Hyperparameters over the preset's. */
+  readonly settings: Settings;
+  readonly seed: number;
+  /** How the data was asked for: a later resume or export asks for it again. */
+  readonly source: string;
+  readonly data: TrainingData;
+  /** Whether a run that is in the folder may go. */
+  readonly overwrite?: boolean;
+}
+
+/** What a resumed run is expected to be; whatever is given must be so. */
+export interface ResumeOptions {
+  readonly folder: string;
+  readonly data: TrainingData;
+  readonly method?: string;
+  readonly preset?: Preset;
+  readonly settings?: Settings;
+  readonly seed?: number;
+}
+
+/** A run as its folder has it. */
+export interface Run {
+  readonly folder: string;
+  readonly config: RunConfig;
+  readonly method: Method;
+  /** The method's own settings, parsed. */
+  readonly settings: object;
+  readonly state?: RunState;
+}
+
+export interface FinishedRun extends Finished {
+  readonly folder: string;
+  readonly config: RunConfig;
+  readonly parameters: Arrays;
+  /** Of this process. */
+  readonly seconds: number;
+  /** Whether the run was finished before, and nothing had to be done. */
+  readonly before: boolean;
+}
+
+/**
+ * Trains a method on samples and keeps the run in a folder. Nothing is written before the settings and the data fit.
+ *
+ * @throws {SubspanError} USAGE for settings that do not exist and a folder that is taken; SHAPE_MISMATCH or TOO_FEW_SAMPLES for
+ *   samples the method cannot train on; TRAINING_DIVERGED; INTERRUPTED, the state saved.
+ */
+export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promise<FinishedRun> {
+  const { data, folder: path, overwrite = false } = options;
+  const method = methodNamed(options.method);
+  const settings = resolveConfig(method, options.preset, options.settings);
+  checkTrainable(method, settings, data);
+  if (hooks.signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped before training began; nothing is written");
+  const config = runConfig(options, settings);
+  const folder = await RunFolder.create(path, config, environment(), overwrite);
+  let began = false;
+  const onEvent = (event: RunEvent) => {
+    began ||= event.type === "step";
+    hooks.onEvent?.(event);
+  };
+  try {
+    return await train({ folder: path, config, method, settings }, folder, data, undefined, { ...hooks, onEvent });
+  } catch (error) {
+    // Nothing was learned, so nothing is lost; the same command works once its cause is gone.
+    if (!began && (await folder.load()) === undefined) await folder.remove();
+    throw error;
+  }
+}
+
+/**
+ * Goes on with a run. On the CPU the result is bit-equal to that of a run that was never stopped. A finished run is answered as
+ * it is.
+ *
+ * @throws {SubspanError} RUN_INVALID if there is no run, if anything that decides its result is to be other than it was, or if
+ *   the data is other data; then as `startRun`.
+ */
+export async function resumeRun(options: ResumeOptions, hooks: RunHooks = {}): Promise<FinishedRun> {
+  const run = await readRun(options.folder);
+  checkUnchanged(run, options);
+  const { state } = run;
+  if (state?.finished !== undefined) {
+    const { folder, config } = run;
+    return { folder, config, parameters: state.training.parameters, ...state.finished, seconds: 0, before: true };
+  }
+  const folder = new RunFolder(options.folder);
+  const position = state?.training.position ?? { phase: 0, epoch: 0, step: 0 };
+  await folder.rewind(position);
+  const problem = state?.problem === undefined ? {} : { problem: state.problem };
+  const resumed = { type: "resumed", ...position, ...problem } as const;
+  folder.log(resumed);
+  hooks.onEvent?.(resumed);
+  return train(run, folder, options.data, state?.training, hooks);
+}
+
+/** @throws {SubspanError} RUN_INVALID if there is no run, or it cannot be read. */
+export async function readRun(folder: string): Promise<Run> {
+  const files = new RunFolder(folder);
+  const config = await files.config();
+  const method = methodNamed(config.method);
+  const state = await files.load();
+  return { folder, config, method, settings: checkedConfig(method, config.config), ...(state && { state }) };
+}
+
+/** @throws {SubspanError} RUN_INVALID if the data is not what the run was trained on. */
+export function checkSameData({ folder, config }: Pick<Run, "folder" | "config">, data: TrainingData): void {
+  if (data.fingerprint === config.data.fingerprint) return;
+  const was = `${config.data.name} (${config.data.samples} samples, ${config.data.fingerprint.slice(0, 12)})`;
+  const is = `${data.name} (${data.samples.shape[0]} samples, ${data.fingerprint.slice(0, 12)})`;
+  throw new SubspanError("RUN_INVALID", `${folder}: was trained on ${was}, which is not ${is}`);
+}
+
+/** How far the views of a run's samples may be from them. */
+export function augmentationOf(method: Method, settings: object): Augmentation {
+  const augmentation = method.augmentation(settings);
+  if (typeof augmentation !== "string") return augmentation as Augmentation;
+  return AUGMENTATIONS[augmentation as keyof typeof AUGMENTATIONS];
+}
+
+/** This package's version. */
+export function packageVersion(): string {
+  return (createRequire(import.meta.url)("subspan/package.json") as { readonly version: string }).version;
+}
+
+async function train(
+  { folder: path, config, method, settings }: Run,
+  folder: RunFolder,
+  data: TrainingData,
+  from: TrainingState | undefined,
+  hooks: RunHooks,
+): Promise<FinishedRun> {
+  const began = performance.now();
+  const emit = (event: RunEvent) => {
+    folder.log(event);
+    hooks.onEvent?.(event);
+  };
+  const { signal, maxMilliseconds, session } = hooks;
+  const common = {
+    method,
+    config: settings,
+    samples: data.samples,
+    augmentation: augmentationOf(method, settings),
+    seed: config.seed,
+    ...(session && { session }),
+  };
+  const trainer = new Trainer({
+    ...common,
+    onEvent: emit,
+    save: async (state) => {
+      await folder.save(state);
+      emit({ type: "saved", ...state.position });
+    },
+    ...(signal && { signal }),
+    ...(maxMilliseconds === undefined ? {} : { deadline: began + maxMilliseconds }),
+  });
+  const state = await trainer.train(from);
+  emit({ type: "finishing" });
+  const { parameters } = state;
+  const { structure, labels, sizes, metrics } = await finishTraining({ ...common, parameters, onEvent: emit });
+  const finished = { structure, labels, sizes, metrics };
+  await folder.save({ parameters, position: state.position }, finished);
+  const seconds = (performance.now() - began) / 1000;
+  emit({ type: "done", sizes, metrics, seconds });
+  return { folder: path, config, parameters, ...finished, seconds, before: false };
+}
+
+/** @throws {SubspanError} before any work, for what would fail after hours of it. */
+function checkTrainable(method: Method, settings: object, { name, samples }: TrainingData): void {
+  const { clusters, neighbours, eigenvectors } = method.spectral(settings);
+  const n = samples.shape[0];
+  const needs: readonly [number, string][] = [
+    [clusters, `${clusters} clusters`],
+    [neighbours + 1, `${neighbours} neighbours of each`],
+    [eigenvectors === "balance" ? 1 : eigenvectors, `${eigenvectors} eigenvectors`],
+  ];
+  for (const [least, what] of needs) {
+    if (n < least)
+      throw new SubspanError("TOO_FEW_SAMPLES", `${name}: ${n} samples, expected at least ${least} for ${what}`);
+  }
+  const sample = sampleType(samples);
+  method.parameters(settings, sample);
+  method.phases(settings, sample);
+}
+
+function runConfig({ method, preset, seed, source, data }: RunOptions, settings: object): RunConfig {
+  const { name, samples, fingerprint } = data;
+  const { kind, shape } = samples;
+  return {
+    formatVersion: RUN_FORMAT_VERSION,
+    method,
+    preset,
+    config: settings as Record<string, unknown>,
+    seed,
+    engine: "onnx",
+    device: "cpu",
+    source,
+    data: { name, kind, shape: shape.slice(1), samples: shape[0], fingerprint },
+    version: packageVersion(),
+  };
+}
+
+/** What a run runs on: what may make numbers differ in their last bits. No paths, no names of people or machines. */
+function environment(): object {
+  const [cpu] = cpus();
+  return {
+    subspan: packageVersion(),
+    node: process.versions.node,
+    onnxruntime: onnxRuntime.versions.node,
+    tfjs: version_core,
+    os: platform(),
+    arch: arch(),
+    cpu: cpu?.model ?? "unknown",
+    cpus: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+  };
+}
+
+function checkUnchanged(run: Run, { data, method, preset, settings = {}, seed }: ResumeOptions): void {
+  const { config } = run;
+  const was = { method: config.method, preset: config.preset, seed: config.seed };
+  const asked = { method: method ?? was.method, preset: preset ?? was.preset, seed: seed ?? was.seed };
+  const changes = differences(was, asked);
+  if (asked.method === was.method) {
+    const now = checkedConfig(run.method, merge(config.config, settings)) as Settings;
+    changes.push(...differences(flatten(config.config), flatten(now)));
+  }
+  if (changes.length > 0) {
+    const hint = "resume it as it was, or train into another folder";
+    throw new SubspanError("RUN_INVALID", `${run.folder}: was begun otherwise: ${changes.join(", ")}; ${hint}`);
+  }
+  checkSameData(run, data);
+}
+
+/** "key (was a, now b)" for every key that differs. */
+function differences(was: Settings, now: Settings): string[] {
+  const keys = [...new Set([...Object.keys(was), ...Object.keys(now)])];
+  const text = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
+  return keys
+    .filter((key) => text(was[key]) !== text(now[key]))
+    .map((key) => `${key} (was ${text(was[key])}, now ${text(now[key])})`);
+}

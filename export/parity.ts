@@ -67,6 +67,8 @@ export async function graphOutputs(model: Uint8Array, input: string, rows: Rows,
 /** Outputs of the same function run eagerly on tfjs's CPU backend: slow, and simple enough to believe. */
 export function eagerOutputs(fn: TraceFunction, input: string, rows: Rows, batch = 16): Outputs {
   const previous = tf.getBackend();
+  const isProduction = tf.env().getBool("PROD");
+  tf.env().set("PROD", true); // else the backend advertises a faster one on its first use
   tf.setBackend("cpu");
   try {
     const parts = batches(rows, batch).map(({ data, shape }) =>
@@ -82,6 +84,7 @@ export function eagerOutputs(fn: TraceFunction, input: string, rows: Rows, batch
     );
     return joined(parts);
   } finally {
+    tf.env().set("PROD", isProduction);
     if (previous) tf.setBackend(previous);
   }
 }

@@ -1,0 +1,94 @@
+import { createServer, type Server, STATUS_CODES } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { SubspanError } from "../runtime/node.ts";
+import { HttpProblem, type ProblemAnswer, problemAnswer } from "./problem.ts";
+
+/** A server that listens. */
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+  /** Takes no more connections, lets requests under way end for up to `graceMs` milliseconds, then cuts them. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** How often connections that fell idle are looked for while the server closes, in milliseconds. */
+const SWEEP = 20;
+
+/**
+ * Answers HTTP requests with `fetch`.
+ *
+ * @param port - 0 for any free one.
+ * @throws {SubspanError} USAGE if there is no listening there.
+ */
+export async function listen(
+  fetch: (request: Request) => Response | Promise<Response>,
+  host: string,
+  port: number,
+): Promise<Listening> {
+  const errorHandler = (error: unknown) => {
+    const { status, body } = problemAnswer(new HttpProblem(400, `request: ${(error as Error).message}`));
+    return Response.json(body, { status });
+  };
+  // Without the override, this process's own Request and Response stay what they are.
+  const server = createServer(getRequestListener(fetch, { overrideGlobalObjects: false, errorHandler }));
+  server.on("clientError", answerMalformed);
+  const silent = silentSockets(server);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) =>
+      reject(new SubspanError("USAGE", `cannot listen on ${host}:${port}: ${cause.message}`, { cause })),
+    );
+    server.listen(port, host, resolve);
+  });
+  return {
+    host,
+    port: (server.address() as AddressInfo).port,
+    close: (graceMs) => close(server, silent, graceMs),
+  };
+}
+
+function close(server: Server, silent: ReadonlySet<Socket>, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const sweep = () => {
+      server.closeIdleConnections();
+      for (const socket of silent) if (socket.bytesRead === 0) socket.destroy();
+    };
+    const sweeping = setInterval(sweep, SWEEP);
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearInterval(sweeping);
+      clearTimeout(cut);
+      resolve();
+    });
+    sweep();
+  });
+}
+
+/** Connections that have asked nothing yet. Browsers open some ahead, and Node does not count them as idle. */
+function silentSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("request", ({ socket }) => sockets.delete(socket));
+  return sockets;
+}
+
+/** What is not HTTP gets its `{"error"}` too, where there is somebody to read it. */
+function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, body } = malformedAnswer(error);
+  const text = JSON.stringify(body);
+  const head = ["content-type: application/json", `content-length: ${Buffer.byteLength(text)}`, "connection: close"];
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...head, "", text].join("\r\n"));
+}
+
+function malformedAnswer({ code, message }: NodeJS.ErrnoException): ProblemAnswer {
+  if (code === "HPE_HEADER_OVERFLOW") return problemAnswer(new HttpProblem(431, "headers: too long"));
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return problemAnswer(new HttpProblem(408, "request: took too long"));
+  return problemAnswer(new HttpProblem(400, `request: not HTTP: ${message}`));
+}

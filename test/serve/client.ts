@@ -1,0 +1,38 @@
+import { request as httpRequest } from "node:http";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+  /** The body as JSON; a body that is none throws. */
+  json(): Record<string, unknown>;
+}
+
+export interface Ask {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array | readonly Uint8Array[];
+}
+
+/** A request with its path exactly as given, which fetch would tidy up. A list of bodies goes in chunks. */
+export function ask(port: number, path: string, { method, headers = {}, body }: Ask = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const options = { host: "127.0.0.1", port, path, headers, method: method ?? (body === undefined ? "GET" : "POST") };
+    const request = httpRequest({ ...options, agent: false }, (response) => {
+      const parts: Buffer[] = [];
+      response.on("data", (part) => parts.push(part));
+      response.on("end", () => {
+        const text = Buffer.concat(parts).toString();
+        resolve({ status: response.statusCode!, headers: response.headers, text, json: () => JSON.parse(text) });
+      });
+    });
+    request.on("error", reject);
+    if (Array.isArray(body)) for (const chunk of body) request.write(chunk);
+    request.end(Array.isArray(body) ? undefined : body);
+  });
+}
+
+/** Posts JSON. */
+export function post(port: number, path: string, json: unknown): Promise<Answer> {
+  return ask(port, path, { headers: { "content-type": "application/json" }, body: JSON.stringify(json) });
+}

@@ -117,6 +117,15 @@ export class Trainer {
     this.#pace = new Pace(epochs * options.samples.shape[0]);
   }
 
+  /** Images that went through the encoder before a position. */
+  #imagesBefore({ phase: index, epoch, step }: Position): number {
+    const n = this.#options.samples.shape[0];
+    return this.#phases.slice(0, index + 1).reduce((sum, phase, i) => {
+      const samples = i < index ? phase.epochs * n : epoch * n + step * Math.min(phase.batch, n);
+      return sum + samples * phaseCost(phase);
+    }, 0);
+  }
+
   /**
    * @param from - a state to resume from; else training starts anew.
    * @returns the state after the last phase.
@@ -128,6 +137,7 @@ export class Trainer {
       parameters: initialParameters(method, config, sampleType(samples), seed),
       position: { phase: 0, epoch: 0, step: 0 },
     };
+    this.#pace.skip(this.#imagesBefore(state.position));
     for (let index = state.position.phase; index < this.#phases.length; index++) {
       if (this.#late()) break;
       state = await this.#runPhase(index, state);
@@ -136,7 +146,11 @@ export class Trainer {
   }
 
   #late(): boolean {
-    return performance.now() > (this.#options.deadline ?? Number.POSITIVE_INFINITY);
+    return this.#secondsToDeadline() < 0;
+  }
+
+  #secondsToDeadline(): number {
+    return ((this.#options.deadline ?? Number.POSITIVE_INFINITY) - performance.now()) / 1000;
   }
 
   #emit(event: TrainEvent): void {
@@ -199,7 +213,8 @@ export class Trainer {
           const loss = checkedSum(terms, name, epoch, i);
           means.add(terms);
           this.#pace.add(phase.batch * phaseCost(phase));
-          const { samplesPerSecond, secondsLeft } = this.#pace.estimate(phaseCost(phase));
+          const { samplesPerSecond, ...estimate } = this.#pace.estimate(phaseCost(phase));
+          const secondsLeft = Math.max(0, Math.min(estimate.secondsLeft, this.#secondsToDeadline()));
           this.#emit({
             type: "step",
             phase: name,
@@ -363,12 +378,17 @@ class Means {
 
 /** Speed so far and the time it leaves, in units of images through the encoder. */
 class Pace {
-  readonly #total: number;
+  #total: number;
   readonly #began = performance.now();
   #done = 0;
 
   constructor(total: number) {
     this.#total = total;
+  }
+
+  /** Leaves out what was done before this process. */
+  skip(images: number): void {
+    this.#total -= images;
   }
 
   add(images: number): void {

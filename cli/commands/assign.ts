@@ -11,7 +11,7 @@ export const assign: Command = {
   description: "Assign samples to the clusters of a bundle",
   options: [
     ["--out <file>", "labels.csv, .jsonl or .npz: index, label, confidence and novelty of each sample"],
-    ["--shard <i/S>", "Only the i-th of S equal parts, counted from 0: one for each of S machines"],
+    ["--shard <i/S>", "Only part i of S, counted from 0: one for each of S machines"],
     ...CLUSTERER_OPTIONS,
     ["--json", "The result as JSON"],
   ],
@@ -35,9 +35,7 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
     const clusterer = await openClusterer(bundle, options, reporter);
     try {
       const { samples } = await loadSource(source);
-      const [from = 0, to = 0] = [shard.index, shard.index + 1].map((i) =>
-        Math.floor((i * samples.shape[0]) / shard.count),
-      );
+      const [from, to] = shardRange(shard, samples.shape[0], batchSize);
       const began = performance.now();
       const columns = await assignSamples(clusterer, samples, { from, to, batchSize, signal, reporter });
       const seconds = (performance.now() - began) / 1000;
@@ -66,6 +64,20 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
   } finally {
     reporter.close();
   }
+}
+
+/**
+ * The samples of a shard. It holds whole batches, so that each sample meets the same others as in one run over all: the last
+ * bits of a matrix product depend on its size.
+ */
+function shardRange(
+  { index, count }: { index: number; count: number },
+  n: number,
+  batchSize: number,
+): [number, number] {
+  const batches = Math.ceil(n / batchSize);
+  const from = (i: number) => Math.min(n, Math.floor((i * batches) / count) * batchSize);
+  return [from(index), from(index + 1)];
 }
 
 /** Size and mean confidence of each cluster. */

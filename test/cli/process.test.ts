@@ -1,0 +1,94 @@
+import { execFile, spawn } from "node:child_process";
+import { copyFile, readFile, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TINY_SETTINGS, temporaryFolder, writeTiny } from "./tiny-cli.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+const at = (name: string) => folder.path(name);
+
+/** Builds the program as a person has it, beside the modules of this project. */
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
+  const argv = [compiler, "-p", join(ROOT, "tsconfig.build.json"), "--outDir", at("dist"), "--noEmitOnError", "false"];
+  await promisify(execFile)(process.execPath, argv).catch(() => {}); // types are checked elsewhere
+  await copyFile(join(ROOT, "package.json"), at("package.json"));
+  await symlink(join(ROOT, "node_modules"), at("node_modules"));
+  await writeTiny(at("seen.npz"), 96, 1);
+});
+afterAll(() => folder.remove());
+
+const LONG = ["--set", "pretraining.epochs=400"];
+
+/** Runs the built program, sending a signal each time a line with `marker` comes on stderr. */
+async function program(
+  argv: readonly string[],
+  { marker, signals = [] }: { marker?: string; signals?: NodeJS.Signals[] } = {},
+) {
+  const child = spawn(process.execPath, [at("dist/cli/main.js"), ...argv], { cwd: at(".") });
+  const text = { stdout: "", stderr: "" };
+  const left = [...signals];
+  child.stdout.on("data", (chunk) => {
+    text.stdout += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    text.stderr += chunk;
+    if (marker !== undefined && text.stderr.includes(marker)) for (const signal of left.splice(0)) child.kill(signal);
+  });
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { code, ...text };
+}
+
+const train = (out: string, more: readonly string[] = LONG) => [
+  "train",
+  "--data",
+  "seen.npz",
+  "--out",
+  out,
+  ...TINY_SETTINGS,
+  ...more,
+];
+
+describe("the program", () => {
+  test("starts", async () => {
+    const { code, stdout } = await program(["--version"]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining("subspan/") });
+  });
+
+  test.each(["SIGINT", "SIGTERM"] as const)(
+    "saves on %s, exits with 130, says how to go on, and goes on",
+    async (signal) => {
+      const stopped = await program(train(signal), { marker: "pretraining 2/400", signals: [signal] });
+      expect(stopped.code).toBe(130);
+      expect(stopped.stderr).toContain("the state is saved");
+      const [, hint = ""] = /go on with: node dist\/cli\/main\.js (.*)\n/.exec(stopped.stderr) ?? [];
+      expect(hint).toBe(`train --resume --out ${signal}`);
+      const resumed = await program([...hint.split(" "), "--max-time", "1s"]);
+      expect(resumed.stderr).toContain("going on from phase 1, epoch ");
+      expect(resumed.code).toBe(0);
+      const log = await readFile(at(`${signal}/events.jsonl`), "utf8");
+      expect(log).toContain('"type":"resumed"');
+    },
+  );
+
+  test("ends at once on the second SIGINT", async () => {
+    const { code } = await program(train("twice"), { marker: "pretraining 1/400", signals: ["SIGINT", "SIGINT"] });
+    expect(code).toBe(130);
+  });
+
+  test("is content with a reader that stops reading", async () => {
+    const child = spawn("sh", ["-c", `"${process.execPath}" dist/cli/main.js train --method dscdan --help | head -1`], {
+      cwd: at("."),
+    });
+    let errors = "";
+    child.stderr.on("data", (chunk) => {
+      errors += chunk;
+    });
+    await new Promise((resolve) => child.on("close", resolve));
+    expect(errors).toBe("");
+  });
+});

@@ -43,7 +43,12 @@ const embeddingPort = ({ structure }: ClustererDefinition): PortType => ({
 });
 
 /** Samples -> latent. */
-export function encoderGraph({ method, config, sample, parameters }: ClustererDefinition): GraphDefinition {
+export function encoderGraph({
+  method,
+  config,
+  sample,
+  parameters,
+}: Omit<ClustererDefinition, "structure">): GraphDefinition {
   return {
     inputs: samplePort(sample),
     fn: (inputs) => ({ latent: method.encode(config, constants(parameters), inputs[sample.kind] as tf.Tensor) }),

@@ -5,10 +5,16 @@ import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { runInBatches } from "./batch-outputs.ts";
 import { Batches } from "./batches.ts";
-import { type ClustererDefinition, constants, placementGraph } from "./clusterer-graph.ts";
+import {
+  type ClustererDefinition,
+  constants,
+  encoderGraph,
+  type GraphDefinition,
+  placementGraph,
+} from "./clusterer-graph.ts";
 import type { Augmentation } from "./data/index.ts";
 import { type AnyArray, CompiledFunction, type SessionSettings } from "./executors/onnx.ts";
-import { BatchFunction, samplePort } from "./inference.ts";
+import { BatchFunction } from "./inference.ts";
 import { Random } from "./random.ts";
 import { unitRows } from "./spectral/index.ts";
 import { Stopwatch } from "./stopwatch.ts";
@@ -20,6 +26,7 @@ import {
   distanceQuantiles,
   gatherRows,
   headStructure,
+  logLengths,
   nystromStructure,
 } from "./structure.ts";
 import { clusterSizes, INFERENCE_BATCH, sampleType } from "./trainer.ts";
@@ -66,6 +73,13 @@ const UNIT_STRUCTURE: Arrays = {
   noveltyQuantiles: { data: Float32Array.of(0, DISTANCE_SCALE), shape: [2] },
 };
 const MOST_AGREEMENT = 1 - 1e-3;
+/** Samples whose confidence is computed at once. */
+const CONFIDENCE_BATCH = 2 ** 16;
+/** What length counts beside direction in novelty, and the landmarks that are enough to measure it by. */
+const LENGTH_SHARE = 0.25;
+const LENGTH_SAMPLES = 2000;
+
+type Trained = Omit<ClustererDefinition, "structure">;
 
 /**
  * Turns trained parameters into a clusterer: landmarks, the configured read-out's structure, what novelty and confidence are
@@ -77,68 +91,66 @@ const MOST_AGREEMENT = 1 - 1e-3;
  * @throws {SubspanError} TOO_FEW_SAMPLES, NOT_FINITE, or TRAINING_DIVERGED if the eigenvectors do not converge.
  */
 export async function finishTraining(options: FinishOptions): Promise<FinishedTraining> {
-  const { method, config, samples, seed, parameters, session } = options;
+  const { method, config, samples, augmentation, seed, parameters, session } = options;
   const { clusters, landmarks: most } = method.spectral(config);
   const stopwatch = new Stopwatch();
   const done = (stage: FinishEvent["stage"], note?: string) =>
     options.onEvent?.({ type: "finish", stage, seconds: stopwatch.lap(), ...(note && { note }) });
-  const n = samples.shape[0];
-  const batches = new Batches(samples, options.augmentation);
-  const encoder = await BatchFunction.compile(
-    (batch, arrays) => method.encode(config, arrays, batch),
-    samplePort(samples),
-    parameters,
-    session,
-  );
-  try {
-    const encode = (batch: (rows: Int32Array) => AnyArray) => encoder.run(n, INFERENCE_BATCH, batch, parameters);
-    const latents = finite(await encode((rows) => batches.rows(rows)));
-    done("encode");
-    const chosen = chooseLandmarks(n, most, new Random(seed, "landmarks"));
-    const landmarks = gatherRows(latents, chosen);
-    const { structure: found, labels: clustered, metrics } = await clusterStructure(options, landmarks);
-    done("cluster");
-    const provisional = { landmarks: unitRows(landmarks), ...found, ...UNIT_STRUCTURE };
-    const definition: ClustererDefinition = {
-      ...{ method, config, parameters, sample: sampleType(samples) },
-      structure: provisional,
-    };
-    const placement = await Placement.compile(definition, session);
-    try {
-      const { labels, embedding, distances } = await placement.place(latents);
-      done("assign");
-      const views = viewsOf(samples, options.augmentation, new Random(seed, "calibrate"));
-      const viewed = await placement.place(await encode(views.batch));
-      const agreement = share(labels, (label, i) => label === viewed.labels[i]);
-      const wanted = Math.min(Math.max(agreement, (1 + 1e-3) / clusters), MOST_AGREEMENT);
-      const confidence = await MeanConfidence.compile(definition, embedding, session);
-      const sharpness = await calibratedSharpness((value) => confidence.at(value), wanted);
-      const meanConfidence = await confidence.at(sharpness);
-      await confidence.dispose();
-      done("calibrate", views.note);
-      const sizes = clusterSizes(labels, clusters);
-      return {
-        structure: {
-          ...provisional,
-          sharpness: { data: Float32Array.of(sharpness), shape: [] },
-          noveltyQuantiles: distanceQuantiles(distances),
-        },
-        labels,
-        sizes,
-        metrics: {
-          agreement,
-          meanConfidence,
-          sizeEntropy: sizeEntropy(sizes),
-          ...metrics,
-          ...(clustered && { readoutAgreement: share(chosen, (sample, i) => labels[sample] === clustered[i]) }),
-        },
-      };
-    } finally {
-      await placement.dispose();
+  const trained = { method, config, parameters, sample: sampleType(samples) };
+
+  const itself = new Batches(samples, augmentation);
+  const views = viewsOf(samples, augmentation, new Random(seed, "calibrate"));
+  const [latents, viewed] = await encodeAll(trained, samples, [(rows) => itself.rows(rows), views.batch], session);
+  done("encode");
+
+  const chosen = chooseLandmarks(samples.shape[0], most, new Random(seed, "landmarks"));
+  const landmarks = gatherRows(latents, chosen);
+  const { structure: found, labels: clustered, metrics } = await clusterStructure(options, landmarks);
+  done("cluster");
+
+  const places = { landmarks: unitRows(landmarks), lengths: logLengths(landmarks), ...found, ...UNIT_STRUCTURE };
+  const weighed = {
+    ...trained,
+    structure: { ...places, lengthWeight: await lengthWeight(trained, places, landmarks, session) },
+  };
+  const { labels, embedding, distances } = await place(weighed, latents, session);
+  const structure = { ...weighed.structure, noveltyQuantiles: distanceQuantiles(distances) };
+  done("assign");
+
+  const viewLabels = (await place(weighed, viewed, session)).labels;
+  const agreement = share(labels, (label, i) => label === viewLabels[i]);
+  const calibrated = await calibrate({ ...trained, structure }, embedding, agreement, session);
+  done("calibrate", views.note);
+  const sizes = clusterSizes(labels, clusters);
+  return {
+    structure: { ...structure, sharpness: scalar(calibrated.sharpness) },
+    labels,
+    sizes,
+    metrics: {
+      agreement,
+      meanConfidence: calibrated.meanConfidence,
+      sizeEntropy: sizeEntropy(sizes),
+      ...metrics,
+      ...(clustered && { readoutAgreement: share(chosen, (sample, i) => labels[sample] === clustered[i]) }),
+    },
+  };
+}
+
+/** Latents of several versions of all samples, [n, d] each. @throws {SubspanError} NOT_FINITE. */
+async function encodeAll<T extends readonly ((rows: Int32Array) => AnyArray)[]>(
+  trained: Trained,
+  { kind, shape: [n] }: Samples,
+  versions: [...T],
+  session: SessionSettings | undefined,
+): Promise<{ [K in keyof T]: NumberArray }> {
+  return withGraph(encoderGraph(trained), session, async (encoder) => {
+    const all: NumberArray[] = [];
+    for (const version of versions) {
+      const { latent } = await runInBatches(encoder, n, INFERENCE_BATCH, (rows) => ({ [kind]: version(rows) }));
+      all.push(finite(latent as NumberArray));
     }
-  } finally {
-    await encoder.dispose();
-  }
+    return all as { [K in keyof T]: NumberArray };
+  });
 }
 
 /** The read-out's own part of a structure, and the clusters it was made from, where it was made from any. */
@@ -178,82 +190,96 @@ async function clusterStructure(
   }
 }
 
-/** What follows the encoder, compiled. */
-class Placement {
-  readonly #compiled: CompiledFunction;
-
-  private constructor(compiled: CompiledFunction) {
-    this.#compiled = compiled;
-  }
-
-  static async compile(definition: ClustererDefinition, session?: SessionSettings): Promise<Placement> {
-    const { fn, inputs } = placementGraph(definition);
-    return new Placement(await CompiledFunction.compile(trace(fn, { inputs }), session));
-  }
-
-  /** Labels, [n], embedding, [n, k], and distances to the landmarks, [n], under `UNIT_STRUCTURE`. */
-  async place(latents: NumberArray) {
-    const n = latents.shape[0] as number;
-    const feed = (rows: Int32Array) => ({ latent: gatherRows(latents, rows) });
-    const { label, embedding, novelty } = await runInBatches(this.#compiled, n, INFERENCE_BATCH, feed);
+/** Labels, [n], embedding, [n, k], and distances to the data, [n], of latents under a structure with `UNIT_STRUCTURE` in it. */
+async function place(definition: ClustererDefinition, latents: NumberArray, session: SessionSettings | undefined) {
+  const feed = (rows: Int32Array) => ({ latent: gatherRows(latents, rows) });
+  return withGraph(placementGraph(definition), session, async (compiled) => {
+    const outputs = await runInBatches(compiled, latents.shape[0] as number, INFERENCE_BATCH, feed);
+    const { label, embedding, novelty } = outputs as Record<"label" | "embedding" | "novelty", NumberArray>;
     return {
-      labels: (label as NumberArray).data as unknown as Int32Array,
-      embedding: embedding as NumberArray,
-      distances: (novelty as NumberArray).data.map((value) => value * DISTANCE_SCALE),
+      labels: label.data as unknown as Int32Array,
+      embedding,
+      distances: novelty.data.map((value) => value * DISTANCE_SCALE),
     };
-  }
+  });
+}
 
-  dispose(): Promise<void> {
-    return this.#compiled.dispose();
+/**
+ * How much a difference in length counts in novelty: on average a quarter of what direction does, among the training samples.
+ * Both means are read from the function itself, without lengths and with them counting 1.
+ */
+async function lengthWeight(
+  trained: Trained,
+  structure: Arrays,
+  landmarks: NumberArray,
+  session: SessionSettings | undefined,
+): Promise<NumberArray> {
+  const step = Math.ceil((landmarks.shape[0] as number) / LENGTH_SAMPLES);
+  const count = Math.ceil((landmarks.shape[0] as number) / step);
+  const some = gatherRows(
+    landmarks,
+    Int32Array.from({ length: count }, (_, i) => i * step),
+  );
+  const meanDistance = async (weight: number) => {
+    const definition = { ...trained, structure: { ...structure, lengthWeight: scalar(weight) } };
+    return mean((await place(definition, some, session)).distances);
+  };
+  const ofDirection = await meanDistance(0);
+  const ofLength = (await meanDistance(1)) - ofDirection;
+  return scalar(ofLength > 1e-6 ? (LENGTH_SHARE * ofDirection) / ofLength : 0);
+}
+
+/** The sharpness at which mean confidence is the agreement: that of `method.assign`, of which no more is traced. */
+async function calibrate(
+  { method, config, structure }: ClustererDefinition,
+  embedding: NumberArray,
+  agreement: number,
+  session: SessionSettings | undefined,
+): Promise<{ readonly sharpness: number; readonly meanConfidence: number }> {
+  const { clusters } = method.spectral(config);
+  const graph: GraphDefinition = {
+    inputs: {
+      embedding: { type: "float32", shape: ["N", embedding.shape[1] as number] },
+      sharpness: { type: "float32", shape: [] },
+    },
+    fn: ({ embedding: placed, sharpness }) => {
+      // Confidence is a matter of the embedding: where the latents are is left open.
+      const latent = tf.zeros<tf.Rank.R2>([placed?.shape[0] as number, structure.landmarks?.shape[1] as number]);
+      const used = { ...constants(structure), sharpness: sharpness as tf.Tensor };
+      return { confidence: method.assign(config, used, latent, placed as tf.Tensor2D).confidence };
+    },
+  };
+  return withGraph(graph, session, async (compiled) => {
+    const meanConfidence = async (sharpness: number) => {
+      const feed = (rows: Int32Array) => ({ embedding: gatherRows(embedding, rows), sharpness: scalar(sharpness) });
+      const { confidence } = await runInBatches(compiled, embedding.shape[0] as number, CONFIDENCE_BATCH, feed);
+      return mean((confidence as NumberArray).data);
+    };
+    const wanted = Math.min(Math.max(agreement, (1 + 1e-3) / clusters), MOST_AGREEMENT);
+    const sharpness = await calibratedSharpness(meanConfidence, wanted);
+    return { sharpness, meanConfidence: await meanConfidence(sharpness) };
+  });
+}
+
+/**
+ * Compiles a graph, uses it and lets it go. Parameters are its constants, so that ONNX Runtime can lay convolutions out for
+ * them: twice as fast as when they are inputs.
+ */
+async function withGraph<T>(
+  { fn, inputs }: GraphDefinition,
+  session: SessionSettings | undefined,
+  use: (compiled: CompiledFunction) => Promise<T>,
+): Promise<T> {
+  const compiled = await CompiledFunction.compile(trace(fn, { inputs }), session);
+  try {
+    return await use(compiled);
+  } finally {
+    await compiled.dispose();
   }
 }
 
-/** The mean confidence of placed samples as a function of sharpness: `method.assign`, of which no more than that is traced. */
-class MeanConfidence {
-  readonly #compiled: CompiledFunction;
-  readonly #embedding: NumberArray;
-
-  private constructor(compiled: CompiledFunction, embedding: NumberArray) {
-    this.#compiled = compiled;
-    this.#embedding = embedding;
-  }
-
-  static async compile(
-    { method, config, structure }: ClustererDefinition,
-    embedding: NumberArray,
-    session?: SessionSettings,
-  ): Promise<MeanConfidence> {
-    const model = trace(
-      (inputs) => {
-        const placed = inputs.embedding as tf.Tensor2D;
-        const { landmarks, ...arrays } = constants(structure);
-        // Confidence is a matter of the embedding: where the latents are is left open.
-        const latent = tf.zeros<tf.Rank.R2>([placed.shape[0], structure.landmarks?.shape[1] as number]);
-        const used = { ...arrays, landmarks: landmarks as tf.Tensor, sharpness: inputs.sharpness as tf.Tensor };
-        return { confidence: method.assign(config, used, latent, placed).confidence };
-      },
-      {
-        inputs: {
-          embedding: { type: "float32", shape: ["N", embedding.shape[1] as number] },
-          sharpness: { type: "float32", shape: [] },
-        },
-      },
-    );
-    return new MeanConfidence(await CompiledFunction.compile(model, session), embedding);
-  }
-
-  async at(sharpness: number): Promise<number> {
-    const n = this.#embedding.shape[0] as number;
-    const scalar = { data: Float32Array.of(sharpness), shape: [] };
-    const feed = (rows: Int32Array) => ({ embedding: gatherRows(this.#embedding, rows), sharpness: scalar });
-    const { confidence } = await runInBatches(this.#compiled, n, 2 ** 16, feed);
-    return (confidence as NumberArray).data.reduce((sum, value) => sum + value, 0) / n;
-  }
-
-  dispose(): Promise<void> {
-    return this.#compiled.dispose();
-  }
-}
+const scalar = (value: number): NumberArray => ({ data: Float32Array.of(value), shape: [] });
+const mean = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** @throws {SubspanError} NOT_FINITE naming the first sample whose latent is not. */
 function finite(latents: NumberArray): NumberArray {

@@ -180,6 +180,13 @@ function multiply(a: NumberArray, b: NumberArray<Float64Array>): NumberArray<Flo
 
 const rounded = ({ data, shape }: NumberArray<Float64Array>): NumberArray => ({ data: Float32Array.from(data), shape });
 
+/** ln ||z|| of latents, [n]; that of a latent of length 0 as in `distanceToData`. */
+export function logLengths({ data, shape }: NumberArray): NumberArray {
+  const [n, d] = shape as [number, number];
+  const lengths = Float32Array.from({ length: n }, (_, i) => Math.hypot(...data.subarray(i * d, (i + 1) * d)));
+  return { data: lengths.map((length) => Math.log(Math.max(length, 1e-8))), shape: [n] };
+}
+
 /** Evenly spaced quantiles of distances, from the least to the largest, for `noveltyOf`. */
 export function distanceQuantiles(distances: Float32Array): NumberArray {
   const sorted = distances.slice().sort();

@@ -22,6 +22,8 @@ export interface Nearest {
   readonly indices: tf.Tensor2D;
   /** The n smallest squared distances, ascending, [b, n]. */
   readonly smallest: tf.Tensor2D;
+  /** The one after them, [b, 1]. */
+  readonly next: tf.Tensor2D;
 }
 
 /** Candidates beyond those wanted. Scalar products pick them; their rounding may leave the last few in doubt. */
@@ -54,12 +56,13 @@ export function nearestLandmarks(latent: tf.Tensor2D, landmarks: tf.Tensor2D, co
   const isFirst = tf.cast(tf.equal(tf.range(0, candidates), 0), "float32");
   const isItself = tf.mul(tf.cast(tf.less(distances, SAME), "float32"), isFirst);
   const squaredDistances = tf.add(distances, tf.mul(isItself, NEVER)) as tf.Tensor2D;
-  const smallest = tf.neg(tf.topk(tf.neg(squaredDistances), count).values) as tf.Tensor2D;
+  const ascending = tf.neg(tf.topk(tf.neg(squaredDistances), count + 1).values) as tf.Tensor2D;
   const given = <T extends tf.Tensor>(x: T): T => tf.slice(x, [0, 0], [b, -1]) as T;
   return {
     squaredDistances: given(squaredDistances),
     indices: given(indices as tf.Tensor2D),
-    smallest: given(smallest),
+    smallest: tf.slice(ascending, [0, 0], [b, count]),
+    next: tf.slice(ascending, [0, count], [b, 1]),
   };
 }
 

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type Landmarks, nearestLandmarks, nystromExtension } from "../assignment/nystrom.ts";
-import { assignEmbedding, type LinearReadout } from "../assignment/readout.ts";
+import { assignEmbedding, type LinearReadout, type NoveltyScale } from "../assignment/readout.ts";
 import { encode } from "../autoencoder.ts";
 import { unitRows } from "../layers.ts";
 import type { Method } from "../method.ts";
@@ -8,6 +8,8 @@ import type { Parameters } from "../parameters.ts";
 import { type Config, presets, schema } from "./config.ts";
 import { parameterSpecs, spectralNet } from "./networks.ts";
 import { phases, scaled } from "./phases.ts";
+
+type Readout = LinearReadout & NoveltyScale;
 
 function nearest(config: Config, structure: Parameters, latent: tf.Tensor2D) {
   const landmarks = structure.landmarks as tf.Tensor2D;
@@ -46,5 +48,5 @@ export const dscdan: Method<Config> = {
     return nystromExtension(nearest(config, structure, latent), landmarks);
   },
   assign: (config, structure, latent, embedding) =>
-    assignEmbedding(embedding, nearest(config, structure, latent), structure as unknown as LinearReadout),
+    assignEmbedding(latent, embedding, nearest(config, structure, latent), structure as unknown as Readout),
 };

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Landmarks, nearestLandmarks, nystromExtension } from "../../models/assignment/nystrom.ts";
-import { assignEmbedding, type LinearReadout, noveltyOf } from "../../models/assignment/readout.ts";
+import { assignEmbedding, distanceToData, noveltyOf } from "../../models/assignment/readout.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import { Random } from "../../train/random.ts";
 import { type SpectralClustering, spectralClustering, unitRows } from "../../train/spectral/index.ts";
@@ -104,6 +104,51 @@ describe("the nearest landmarks", () => {
   });
 });
 
+describe("the distance to the data", () => {
+  const landmarks = tf.tensor2d([
+    [1, 0],
+    [0.8, 0.6],
+    [0, 1],
+    [-1, 0],
+  ]);
+  const distance = (latent: [number, number], lengthWeight: number, lengths = [0, 0, 0, 0]) => {
+    const [x, y] = latent;
+    const unit = tf.tensor2d([[x / Math.hypot(x, y), y / Math.hypot(x, y)]]);
+    const nearest = nearestLandmarks(unit, landmarks, 2);
+    const scale = { lengths: tf.tensor1d(lengths), lengthWeight: tf.scalar(lengthWeight) };
+    return distanceToData(tf.tensor2d([latent]), nearest, scale).dataSync()[0] as number;
+  };
+
+  test("is the mean distance to the nearest directions, the nearer counting more", () => {
+    const [x, y] = [Math.cos(0.5), Math.sin(0.5)];
+    const squares = [(x - 0.8) ** 2 + (y - 0.6) ** 2, (x - 1) ** 2 + y ** 2, x ** 2 + (y - 1) ** 2];
+    const tapers = squares.map((square) => 1.001 - square / (squares[2] as number));
+    const weighted = squares.map((square, i) => (tapers[i] as number) * Math.sqrt(square));
+    const sum = (values: number[]) => values.reduce((p, q) => p + q);
+    expect(distance([x, y], 0)).toBeCloseTo(sum(weighted) / sum(tapers), 5);
+  });
+
+  test("grows with the difference in length, and with nothing else of it", () => {
+    const [alike, longer] = [
+      distance(
+        [3, 3],
+        0.5,
+        [1, 1, 1, 1].map(() => Math.log(Math.hypot(3, 3))),
+      ),
+      distance([3, 3], 0.5),
+    ];
+    expect(alike).toBeCloseTo(distance([3, 3], 0), 5);
+    expect(longer - alike).toBeCloseTo(0.5 * Math.log(Math.hypot(3, 3)), 4);
+  });
+
+  test("does not jump where neighbours change places", () => {
+    const lengths = [0, 5, -5, 0];
+    const at = (angle: number) => distance([Math.cos(angle), Math.sin(angle)], 1, lengths);
+    for (let angle = 0; angle < Math.PI; angle += 0.01)
+      expect(Math.abs(at(angle + 1e-5) - at(angle))).toBeLessThan(0.02);
+  });
+});
+
 describe("novelty", () => {
   const novelty = (distances: number[], quantiles: number[]) =>
     Array.from(noveltyOf(tf.tensor1d(distances), tf.tensor1d(quantiles)).dataSync());
@@ -123,10 +168,12 @@ describe("a linear read-out", () => {
     [0, 1],
     [-1, 0],
   ];
-  const readout = (sharpness: number): LinearReadout => ({
+  const readout = (sharpness: number): Parameters<typeof assignEmbedding>[3] => ({
     weights: tf.transpose(tf.mul(2, tf.tensor2d(centres))),
     bias: tf.tensor1d(centres.map(([x = 0, y = 0]) => -(x * x + y * y))),
     sharpness: tf.scalar(sharpness),
+    lengths: tf.tensor1d([0, 0, 0]),
+    lengthWeight: tf.scalar(0),
     noveltyQuantiles: tf.tensor1d([0, 1]),
   });
   const embedding = [
@@ -136,6 +183,7 @@ describe("a linear read-out", () => {
   ];
   const assign = (sharpness: number) => {
     const { label, confidence, probabilities } = assignEmbedding(
+      tf.tensor2d(embedding),
       tf.tensor2d(embedding),
       nearestLandmarks(tf.tensor2d(embedding), tf.tensor2d(centres), 1),
       readout(sharpness),

@@ -65,7 +65,7 @@ class LineReporter implements Reporter {
 function eventLine(event: RunEvent): string | undefined {
   switch (event.type) {
     case "phase":
-      return `${event.phase}: ${event.epochs} epochs (phase ${event.index + 1} of ${event.phases})`;
+      return `${event.phase}: ${epochs(event)} (phase ${event.index + 1} of ${event.phases})`;
     case "epoch":
       return `${event.phase} ${event.epoch + 1}/${event.epochs}  ${epochFigures(event)}  ${duration(event.seconds)}`;
     case "clustering":
@@ -166,8 +166,10 @@ function epochFigures({ loss, terms, changed }: EpochEvent): string {
   return `loss ${short(loss)}${detail}${changed === undefined ? "" : `  ${percent(changed)} changed cluster`}`;
 }
 
+const epochs = ({ epochs }: { readonly epochs: number }) => `${epochs} epoch${epochs === 1 ? "" : "s"}`;
+
 const phaseLine = (event: EpochEvent, seconds: number) =>
-  `${event.phase}: ${event.epochs} epochs  ${epochFigures(event)}  ${duration(seconds)}`;
+  `${event.phase}: ${epochs(event)}  ${epochFigures(event)}  ${duration(seconds)}`;
 
 function clusteringLine({ eigenvectors, sizes, seconds }: ClusteringEvent): string {
   return `clustering: ${sizesText(sizes)} with ${eigenvectors} eigenvectors  ${duration(seconds)}`;

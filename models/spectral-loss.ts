@@ -4,7 +4,8 @@ import * as tf from "@tensorflow/tfjs-core";
 function constantOf<T extends tf.Tensor>(fn: (x: tf.Tensor2D) => T, x: tf.Tensor2D): T {
   const constant = tf.customGrad((input) => {
     const tensor = input as tf.Tensor2D;
-    return { value: fn(tensor), gradFunc: () => tf.zerosLike(tensor) };
+    // The tensor itself is gone when gradients are taken; its shape is not.
+    return { value: fn(tensor), gradFunc: () => tf.zeros(tensor.shape) };
   });
   return constant(x) as T;
 }

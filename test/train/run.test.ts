@@ -243,6 +243,23 @@ describe("a run", () => {
   });
 });
 
+test.each(["quick", "best", "paper"] as const)(
+  "preset %s trains through all its phases to a clusterer",
+  async (preset) => {
+    const brief = { epochs: 1, batch: 32 };
+    const settings = { clusters: 3, pretraining: brief, spectral: { batch: 32 }, joint: { ...brief, rounds: 1 } };
+    const phases: string[] = [];
+    const onEvent = (event: RunEvent) => {
+      if (event.type === "epoch") phases.push(event.phase);
+    };
+    const { sizes } = await start(preset, { preset, settings }, { onEvent });
+    expect(new Set(phases)).toEqual(
+      new Set(["pretraining", ...(preset === "paper" ? ["spectral net"] : []), "joint 1"]),
+    );
+    expect(sizes.reduce((a, b) => a + b)).toBe(96);
+  },
+);
+
 test("whatever is no run is never replaced", async () => {
   await mkdir(join(root, "mine"));
   await writeFile(join(root, "mine/notes.txt"), "mine");

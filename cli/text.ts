@@ -10,6 +10,15 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
 }
 
+/** Names and what they stand for, one a line. */
+export function pairs(rows: readonly (readonly [name: string, ...rest: string[]])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows
+    .map(([name, ...rest]) => `${name.padEnd(width)}  ${rest.join("  ")}`.trimEnd())
+    .join("\n")
+    .concat("\n");
+}
+
 /** 12345 -> "12,345". */
 export const grouped = (value: number) => Math.round(value).toLocaleString("en-US");
 

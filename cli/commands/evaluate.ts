@@ -6,7 +6,7 @@ import { assignSamples, CLUSTERER_OPTIONS, type OpenClusterer, openClusterer } f
 import type { Command, CommandContext } from "../command.ts";
 import { createReporter, type Reporter } from "../progress.ts";
 import { classNames, fitMap, type NamedMap, type Scores, scoresOf } from "../scores.ts";
-import { grouped, percent, table } from "../text.ts";
+import { grouped, pairs, percent } from "../text.ts";
 
 export const evaluate: Command = {
   usage: "evaluate <bundle> <source>",
@@ -98,12 +98,12 @@ async function readMap(file: string): Promise<NamedMap> {
 
 function evaluationTable(evaluation: Evaluation): string {
   const { acc, nmi, ari, calibrationError, meanConfidence, samples, mappedOn } = evaluation;
-  return table([
+  return pairs([
     ["ACC", percent(acc), `clusters named on ${mappedOn}`],
-    ["NMI", percent(nmi), ""],
-    ["ARI", percent(ari), ""],
+    ["NMI", percent(nmi)],
+    ["ARI", percent(ari)],
     ["calibration error", percent(calibrationError), "|accuracy - confidence|, over 15 bins"],
-    ["mean confidence", percent(meanConfidence), ""],
-    ["samples", grouped(samples), ""],
+    ["mean confidence", percent(meanConfidence)],
+    ["samples", grouped(samples)],
   ]);
 }

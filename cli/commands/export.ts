@@ -5,7 +5,7 @@ import type { Command, CommandContext } from "../command.ts";
 import { exportFinished } from "../exporting.ts";
 import type { Options } from "../options.ts";
 import { createReporter } from "../progress.ts";
-import { duration, size, table } from "../text.ts";
+import { duration, pairs, size } from "../text.ts";
 
 const PRECISIONS = ["fp32", "fp16", "int8"];
 
@@ -46,12 +46,12 @@ async function run({ args, options, io, signal, program }: CommandContext): Prom
       io.stdout.write(`${JSON.stringify({ path, bytes, seconds, parity })}\n`);
       return;
     }
-    const rows = [
+    const lines = pairs([
       ["bundle", path],
       ["size", size(bytes)],
       ["seconds", duration(seconds)],
-    ];
-    io.stdout.write(`${table(rows)}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`);
+    ]);
+    io.stdout.write(`${lines}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`);
   } finally {
     reporter.close();
   }

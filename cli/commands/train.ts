@@ -19,7 +19,7 @@ import type { Command, CommandContext } from "../command.ts";
 import { type Options, settingsOf } from "../options.ts";
 import { createReporter, type Reporter, sizesText } from "../progress.ts";
 import { classNames, scoreCells, scoresOf } from "../scores.ts";
-import { duration, percent, table } from "../text.ts";
+import { duration, pairs, percent, table } from "../text.ts";
 
 const ENGINES = ["onnx", "tfjs-node-gpu", "tfjs-node"] as const;
 const DEVICES = ["cpu", "webgpu", "cuda"] as const;
@@ -183,13 +183,14 @@ function report({ options, io, program }: CommandContext, finished: FinishedRun,
     io.stdout.write(`${JSON.stringify({ type: "result", folder, seconds, before, sizes, metrics, scores })}\n`);
     return;
   }
-  const rows = [
-    ["run", folder],
-    ["seconds", before ? "0, it was finished before" : duration(seconds)],
-    ["clusters", sizesText(sizes)],
-    ...(metrics.agreement === undefined ? [] : [["agreement", `${percent(metrics.agreement)} of views with samples`]]),
-  ];
-  io.stdout.write(table(rows));
+  io.stdout.write(
+    pairs([
+      ["run", folder],
+      ["seconds", before ? "0, it was finished before" : duration(seconds)],
+      ["clusters", sizesText(sizes)],
+      ["agreement", `${percent(metrics.agreement ?? 0)} of samples with a view of them`],
+    ]),
+  );
   if (scores !== undefined) {
     io.stdout.write("\nScored after training, on labels it never saw:\n");
     io.stdout.write(table([["ACC", "NMI", "ARI"], scoreCells(scores)]));

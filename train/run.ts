@@ -211,16 +211,14 @@ async function train(
 
 /** @throws {SubspanError} before any work, for what would fail after hours of it. */
 function checkTrainable(method: Method, settings: object, { name, samples }: TrainingData): void {
-  const { clusters, neighbours, eigenvectors } = method.spectral(settings);
+  const { clusters, eigenvectors, landmarks } = method.spectral(settings);
   const n = samples.shape[0];
-  const needs: readonly [number, string][] = [
-    [clusters, `${clusters} clusters`],
-    [neighbours + 1, `${neighbours} neighbours of each`],
-    [eigenvectors === "balance" ? 1 : eigenvectors, `${eigenvectors} eigenvectors`],
-  ];
-  for (const [least, what] of needs) {
+  const wanted = { clusters, eigenvectors: eigenvectors === "balance" ? clusters : eigenvectors };
+  for (const [what, least] of Object.entries(wanted)) {
     if (n < least)
-      throw new SubspanError("TOO_FEW_SAMPLES", `${name}: ${n} samples, expected at least ${least} for ${what}`);
+      throw new SubspanError("TOO_FEW_SAMPLES", `${name}: ${n} samples, expected at least ${least}, the ${what}`);
+    if (landmarks < least)
+      throw new SubspanError("USAGE", `landmarks: ${landmarks}, expected at least ${least}, the ${what}`);
   }
   const sample = sampleType(samples);
   method.parameters(settings, sample);

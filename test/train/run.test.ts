@@ -260,6 +260,11 @@ test.each(["quick", "best", "paper"] as const)(
   },
 );
 
+test.each([3, 4])("%d samples are enough for 3 clusters", async (n) => {
+  const { labels } = await start(`${n} samples`, { data: dataOf(tinyImages(n).samples) });
+  expect(labels).toHaveLength(n);
+});
+
 test("whatever is no run is never replaced", async () => {
   await mkdir(join(root, "mine"));
   await writeFile(join(root, "mine/notes.txt"), "mine");
@@ -293,6 +298,7 @@ describe("what cannot be trained is refused before anything is written", () => {
     data: new Uint8Array(96 * h * w),
     shape: [96, h, w, 1],
   });
+  const many = dataOf(tinyImages(120).samples);
   test.each<[string, Partial<RunOptions>, ErrorCode, RegExp]>([
     ["images of 10 x 8", { data: dataOf(sized(10, 8)) }, "SHAPE_MISMATCH", /multiples of 4, got images \[10,8,1\]/],
     [
@@ -307,7 +313,8 @@ describe("what cannot be trained is refused before anything is written", () => {
       "TOO_FEW_SAMPLES",
       /96 samples, expected at least 200/,
     ],
-    ["more neighbours than samples", { settings: { clusters: 3, neighbours: 96 } }, "TOO_FEW_SAMPLES", /97/],
+    ["more eigenvectors than samples", { settings: { clusters: 3, eigenvectors: 97 } }, "TOO_FEW_SAMPLES", /97/],
+    ["more clusters than landmarks", { settings: { clusters: 101, landmarks: 100 }, data: many }, "USAGE", /landmarks/],
     ["one cluster", { settings: { clusters: 1 } }, "USAGE", /clusters/],
     ["no number of clusters", { settings: {} }, "USAGE", /clusters/],
     [

@@ -75,7 +75,7 @@ async function assign(graph: CompiledFunction, { samples }: Dataset): Promise<Ou
   const of = (name: string) => (outputs[name] as NumberArray).data;
   return { label: Int32Array.from(of("label"), Number), confidence: of("confidence"), novelty: of("novelty") };
 }
-const augmentationNone = { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0 };
+const augmentationNone = { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0, erase: 0 };
 
 const digits = (value: number | undefined, places = 4) => (value === undefined ? "" : value.toFixed(places));
 

@@ -270,7 +270,7 @@ async function trainingOutputs({ method, config, samples, parameters, structure 
   ) {
     const compiled = await BatchFunction.compile(fn, port, arrays);
     try {
-      return await compiled.run(rows.length, INFERENCE_BATCH, batch, arrays);
+      return await compiled.run(rows.length, INFERENCE_BATCH, batch);
     } finally {
       await compiled.dispose();
     }

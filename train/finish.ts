@@ -181,7 +181,7 @@ async function clusterStructure(
     session,
   );
   try {
-    const all = await outputs.run(m, INFERENCE_BATCH, (rows) => gatherRows(landmarks, rows), parameters);
+    const all = await outputs.run(m, INFERENCE_BATCH, (rows) => gatherRows(landmarks, rows));
     const { clusters, readout } = settings;
     if (readout === "head") return { structure: headStructure(all), metrics: {} };
     return { ...centresStructure(all, clusters, random), metrics: {} };

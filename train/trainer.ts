@@ -3,7 +3,7 @@ import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { Batches, batchPorts } from "./batches.ts";
 import type { Augmentation } from "./data/index.ts";
-import { initialState, OnnxStep, type SessionSettings, type StepState } from "./executors/onnx.ts";
+import { type AnyArray, initialState, OnnxStep, type SessionSettings, type StepState } from "./executors/onnx.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
 import { Random } from "./random.ts";
 import { unitRows } from "./spectral/index.ts";
@@ -258,24 +258,24 @@ export class Trainer {
 
   /** Latents of all samples, [n, d]. */
   async encode(parameters: Arrays): Promise<NumberArray> {
-    const { config, method, samples } = this.#options;
-    return this.#overSamples(
-      (batch, arrays) => method.encode(config, arrays, batch),
-      parameters,
-      (rows) => this.#batches.rows(rows),
-      samples.shape[0],
-    );
+    const { config, method } = this.#options;
+    const itself = (rows: Int32Array) => this.#batches.rows(rows);
+    const [latents] = await this.#overSamples((x, arrays) => method.encode(config, arrays, x), parameters, [itself]);
+    return latents as NumberArray;
   }
 
+  /** A function of all samples, once for each version of them. */
   async #overSamples(
     fn: Parameters<typeof BatchFunction.compile>[0],
     arrays: Arrays,
-    batch: Parameters<BatchFunction["run"]>[2],
-    n: number,
-  ): Promise<NumberArray> {
-    const compiled = await BatchFunction.compile(fn, samplePort(this.#options.samples), arrays, this.#options.session);
+    versions: readonly ((rows: Int32Array) => AnyArray)[],
+  ): Promise<NumberArray[]> {
+    const { samples, session } = this.#options;
+    const compiled = await BatchFunction.compile(fn, samplePort(samples), arrays, session);
     try {
-      return await compiled.run(n, INFERENCE_BATCH, batch, arrays);
+      const results: NumberArray[] = [];
+      for (const version of versions) results.push(await compiled.run(samples.shape[0], INFERENCE_BATCH, version));
+      return results;
     } finally {
       await compiled.dispose();
     }
@@ -296,13 +296,12 @@ export class Trainer {
 
   /** Moves the soft labels towards what the network now predicts, for each sample and one view of it. */
   async #updateTargets({ parameters, targets, position: { phase, epoch } }: TrainingState): Promise<number> {
-    const { config, method, samples, seed } = this.#options;
-    const n = samples.shape[0];
+    const { config, method, seed } = this.#options;
     const random = new Random(seed, `predict ${phase}.${epoch}`);
-    const fn = (batch: Parameters<Method["predict"]>[2], arrays: Parameters<Method["predict"]>[1]) =>
-      method.predict(config, arrays, batch);
-    const clean = await this.#overSamples(fn, parameters, (rows) => this.#batches.rows(rows), n);
-    const viewed = await this.#overSamples(fn, parameters, (rows) => this.#batches.views(rows, random), n);
+    const [clean, viewed] = (await this.#overSamples((x, arrays) => method.predict(config, arrays, x), parameters, [
+      (rows) => this.#batches.rows(rows),
+      (rows) => this.#batches.views(rows, random),
+    ])) as [NumberArray, NumberArray];
     return (targets as Targets).update(clean.data.map((q, i) => (q + (viewed.data[i] as number)) / 2));
   }
 }

@@ -14,6 +14,7 @@ export const MILD: Augmentation = {
   shear: 0,
   flip: 0,
   brightness: 0,
+  erase: 0,
 };
 /** Standard deviation of the noise that makes a view of a vector, in those of its features. */
 const MILD_NOISE = 0.1;

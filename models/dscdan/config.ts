@@ -12,10 +12,11 @@ const augmentation = z.object({
   shear: z.number().min(0).max(2).describe("tangent of the angle, either way"),
   flip: share("probability of a left-right mirror image"),
   brightness: share("1 +- this times every value"),
+  erase: share("of the side: a square of at most this side is blotted out").default(0),
 });
 
 const pretraining = z.object({
-  epochs: z.int().min(0).default(40).describe("passes over the data"),
+  epochs: z.int().min(0).default(24).describe("passes over the data"),
   batch: z.int().min(2).default(256).describe("samples a step"),
   learningRate: z.number().positive().default(1e-3).describe("of Adam, after the warm-up; a cosine takes it to 5 %"),
   reconstruction: weight(

@@ -103,19 +103,37 @@ test("equal seeds give equal views, others do not", () => {
   expect(run(3)).not.toEqual(run(4));
 });
 
-test("every image takes 8 draws, whatever the settings", () => {
+test("every image takes 11 draws, whatever the settings", () => {
   const images = noise([4, 4, 1], 5);
   for (const settings of Object.values(AUGMENTATIONS)) {
     const random = new Random(1, "augment");
     augmentImages(new Uint8Array(80), images, Int32Array.of(0, 1, 2, 3, 4), [4, 4, 1], settings, random);
-    expect(random.state.position).toBe(40);
+    expect(random.state.position).toBe(55);
   }
+});
+
+test("erasing blackens one square of at most its share of the side and leaves the rest", () => {
+  const image = new Uint8Array(20 * 20).fill(255);
+  const out = new Uint8Array(100 * 400);
+  const settings = { ...AUGMENTATIONS.none, erase: 0.5 };
+  augmentImages(out, image, new Int32Array(100), [20, 20, 1], settings, new Random(4, "augment"));
+  const sides = Array.from({ length: 100 }, (_, i) => {
+    const view = out.subarray(i * 400, (i + 1) * 400);
+    const black = [...view.keys()].filter((at) => view[at] === 0);
+    const extent = (of: (at: number) => number) =>
+      black.length === 0 ? 0 : Math.max(...black.map(of)) - Math.min(...black.map(of)) + 1;
+    const [height, width] = [extent((at) => Math.floor(at / 20)), extent((at) => at % 20)];
+    expect(height * width).toBe(black.length);
+    return Math.max(height, width);
+  });
+  expect(Math.max(...sides)).toBe(10);
+  expect(Math.min(...sides)).toBe(0);
 });
 
 test("wild settings stay within the image's own values and write every pixel", () => {
   const images = new Uint8Array(200 * 16 * 16).fill(200);
   const out = new Uint8Array(images.length).fill(255);
-  const wild = { rotation: 180, shift: 2, scale: 0.9, anisotropy: 0.9, shear: 3, flip: 0.5, brightness: 0 };
+  const wild = { rotation: 180, shift: 2, scale: 0.9, anisotropy: 0.9, shear: 3, flip: 0.5, brightness: 0, erase: 0 };
   const all = Int32Array.from({ length: 200 }, (_, i) => i);
   augmentImages(out, images, all, [16, 16, 1], wild, new Random(2, "augment"));
   expect(out.every((value) => value <= 200)).toBe(true);

@@ -35,8 +35,13 @@ export interface ParityReport {
   readonly comparisons: readonly Comparison[];
 }
 
-/** What a graph must keep to: the largest difference of any output, and where two probabilities count as equal. */
-export const PARITY_TOLERANCE = { maxAbs: 1e-3, tieMargin: 1e-4 } as const;
+/**
+ * What a graph must keep to: the largest difference of any output, and where two probabilities count as equal. Novelty is a rank
+ * among the training samples' distances: where many lie close together, rounding of a distance moves it past some of them.
+ */
+export const PARITY_TOLERANCE = { maxAbs: 1e-3, noveltyMaxAbs: 0.02, tieMargin: 1e-4 } as const;
+
+const allowed = (output: string) => (output === "novelty" ? PARITY_TOLERANCE.noveltyMaxAbs : PARITY_TOLERANCE.maxAbs);
 
 /** Outputs of a graph for rows of its one input, on ONNX Runtime's CPU provider; int64 labels as int32. */
 export async function graphOutputs(model: Uint8Array, input: string, rows: Rows, batch = 256): Promise<Outputs> {
@@ -120,9 +125,9 @@ export function compareOutputs(reference: string, expected: Outputs, got: Output
 /** @throws {SubspanError} PARITY_FAILED naming the reference and the output that is off. */
 export function checkParity(comparisons: readonly Comparison[]): ParityReport {
   for (const { reference, samples, outputs, labelAgreementOutsideTies: agreement } of comparisons) {
-    const off = Object.entries(outputs).find(([, { maxAbs }]) => !(maxAbs <= PARITY_TOLERANCE.maxAbs));
+    const off = Object.entries(outputs).find(([name, { maxAbs }]) => !(maxAbs <= allowed(name)));
     if (off !== undefined)
-      throw failed(`${off[0]} is ${off[1].maxAbs} from ${reference}, at most ${PARITY_TOLERANCE.maxAbs} is allowed`);
+      throw failed(`${off[0]} is ${off[1].maxAbs} from ${reference}, at most ${allowed(off[0])} is allowed`);
     if (agreement < 1)
       throw failed(`${((1 - agreement) * 100).toFixed(2)} % of ${samples} labels differ from ${reference}, none may`);
   }

@@ -112,7 +112,7 @@ export type Config = z.infer<typeof schema>;
  */
 export const presets = {
   best: {},
-  quick: { pretraining: { epochs: 12 }, joint: { rounds: 2 } },
+  quick: { pretraining: { epochs: 10 }, joint: { rounds: 2, epochs: 3 } },
   paper: {
     latent: 120,
     decoder: "transposed",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { eagerOutputs, encodeModel, graphOutputs, type Outputs, type Rows } from "../../export/index.ts";
+import { PARITY_TOLERANCE } from "../../export/parity.ts";
 import type { Readout } from "../../models/index.ts";
 import { checkGraph } from "../../runtime/graph-check.ts";
 import { clustererGraph, clustererParts, exportedModel } from "../../train/clusterer-graph.ts";
@@ -58,7 +59,10 @@ describe.each(READOUTS)("the graph of a clusterer with the read-out %s", async (
         { data: (whole[name] as Rows).data.slice(0, data.length), shape },
       ]),
     );
-    expect(worst(eager, first)).toBeLessThan(1e-4); // distances to near landmarks are small differences
+    const { novelty, ...others } = eager;
+    expect(worst(others, first)).toBeLessThan(1e-4); // distances to near landmarks are small differences
+    // A rank among distances that lie close together in so small a run: rounding moves it past some of them.
+    expect(worst({ novelty: novelty as Rows }, first)).toBeLessThan(PARITY_TOLERANCE.noveltyMaxAbs);
   });
 
   test("is its parts, one after the other", async () => {

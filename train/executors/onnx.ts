@@ -26,8 +26,14 @@ export class CompiledFunction {
       executionProviders: ["cpu"],
       graphOptimizationLevel: "all",
       logSeverityLevel: 3,
-      // Adam's moments of quiet weights sink to numbers that CPUs multiply a hundred times slower.
-      extra: { session: { set_denormal_as_zero: "1" } },
+      extra: {
+        session: {
+          // Adam's moments of quiet weights sink to numbers that CPUs multiply a hundred times slower.
+          set_denormal_as_zero: "1",
+          // Threads that wait by spinning gain nothing alone, and cost a run beside another one several times its time.
+          intra_op: { allow_spinning: "0" },
+        },
+      },
       ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     });
     return new CompiledFunction(session, Object.fromEntries(model.inputs.map(({ name, type }) => [name, type])));

@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const report = process.env["SUBSPAN_TEST_REPORT"];
+const report = process.env.SUBSPAN_TEST_REPORT;
 
 // Files run in two processes, as many as the machines this is tested on have cores. `.ci/run` asks for a report to count.
 export default defineConfig({

@@ -6,6 +6,7 @@ import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_proces
 import { existsSync } from "node:fs";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
@@ -30,6 +31,8 @@ const { values: options } = parseArgs({
 const ROUNDS = Number(options.rounds);
 const THREADS = Number(options.threads);
 const LATENT = 32;
+/** Milliseconds. */
+const PAUSE = 250;
 const PYTHON = ".venv/bench/bin/python";
 /** The two eager forms of the peer that are fastest on CPUs; the faster of them counts. */
 const VARIANTS = ["channels_last", "channels_last_fused"] as const;
@@ -160,7 +163,11 @@ async function compare(decoder: Decoder, batch: number) {
   const times = new Map(contestants.map(({ name }) => [name, [] as number[]]));
   for (const contestant of contestants) await contestant.run(2);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const contestant of contestants) times.get(contestant.name)?.push(...(await contestant.run(2)));
+    for (const contestant of contestants) {
+      times.get(contestant.name)?.push(...(await contestant.run(2)));
+      // Until the threads of the one have stopped spinning, the next would be measured beside them.
+      await setTimeout(PAUSE);
+    }
   }
   for (const contestant of contestants) await contestant.close();
   const of = (name: string) => median(times.get(name) as number[]);

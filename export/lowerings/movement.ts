@@ -3,8 +3,12 @@ import type { Graph } from "../graph.ts";
 import { lowering, type X } from "../lowering.ts";
 import { type Operand, reshaped, reversed, type Stored } from "../value.ts";
 
-/** The same elements in another shape; a tensor that is one number everywhere stays one number. */
+/**
+ * The same elements in another shape. A tensor that is one number everywhere stays one number, and one that keeps its shape (the
+ * gradients of additions reshape to what is there) keeps its layout.
+ */
 function reshape(g: Graph, x: Operand, shape: readonly number[]): string | Stored {
+  if (util.arraysEqual([...x.shape], [...shape])) return x.stored;
   const { name, shape: stored } = x.stored;
   if (stored.every((dim) => dim === 1)) return { name: reshaped(g, name, stored, []), shape: [] };
   return reshaped(g, x.name, x.shape, shape);

@@ -27,12 +27,10 @@ export class CompiledFunction {
       graphOptimizationLevel: "all",
       logSeverityLevel: 3,
       extra: {
-        session: {
-          // Adam's moments of quiet weights sink to numbers that CPUs multiply a hundred times slower.
-          set_denormal_as_zero: "1",
-          // Threads that wait by spinning gain nothing alone, and cost a run beside another one several times its time.
-          intra_op: { allow_spinning: "0" },
-        },
+        // Adam's moments of quiet weights sink to numbers that CPUs multiply a hundred times slower.
+        session: { set_denormal_as_zero: "1" },
+        // The tracer has placed every transpose; moved past reshapes, they take three times as long.
+        optimization: { disable_specified_optimizers: "TransposeOptimizer;TransposeOptimizer_CPUExecutionProvider" },
       },
       ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     });

@@ -8,6 +8,7 @@ export {
   subset,
   writeNpz,
 } from "./data/index.ts";
+export type { TrainEvent } from "./events.ts";
 export type { SessionSettings } from "./executors/onnx.ts";
 export { exportRun } from "./export-run.ts";
 export { finishTraining } from "./finish.ts";
@@ -45,4 +46,4 @@ export {
   type TrainingData,
 } from "./run.ts";
 export type { Finished, RunConfig, RunState } from "./run-folder.ts";
-export { initialParameters, type Position, type TrainEvent, Trainer, type TrainingState } from "./trainer.ts";
+export { initialParameters, type Position, Trainer, type TrainingState } from "./trainer.ts";

@@ -1,4 +1,5 @@
-import type { Position, TrainEvent } from "./trainer.ts";
+import type { TrainEvent } from "./events.ts";
+import type { Position } from "./trainer.ts";
 
 /** What a row of metrics.csv is made of. */
 export type EpochRow = Extract<TrainEvent, { readonly type: "epoch" }>;

@@ -5,11 +5,12 @@ import { env as onnxRuntime } from "onnxruntime-node";
 import { type Arrays, type Method, methodNamed, type Preset } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { AUGMENTATIONS, type Augmentation, type Dataset } from "./data/index.ts";
+import type { TrainEvent } from "./events.ts";
 import type { SessionSettings } from "./executors/onnx.ts";
 import { type FinishEvent, finishTraining } from "./finish.ts";
 import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
 import { type Finished, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
-import { type Position, sampleType, type TrainEvent, Trainer, type TrainingState } from "./trainer.ts";
+import { type Position, sampleType, Trainer, type TrainingState } from "./trainer.ts";
 
 /** What training sees of a data set. Labels are not in it. */
 export type TrainingData = Pick<Dataset, "name" | "samples" | "fingerprint">;

@@ -3,8 +3,10 @@ import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { Batches, batchPorts } from "./batches.ts";
 import type { Augmentation } from "./data/index.ts";
+import type { TrainEvent } from "./events.ts";
 import { type AnyArray, initialState, OnnxStep, type SessionSettings, type StepState } from "./executors/onnx.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
+import { Means, Pace } from "./pace.ts";
 import { Random } from "./random.ts";
 import { unitRows } from "./spectral/index.ts";
 import { clusterLatents } from "./structure.ts";
@@ -31,46 +33,6 @@ export interface TrainingState {
   readonly targets?: Targets;
   readonly position: Position;
 }
-
-/** What a run tells while it goes on. Seconds are of this process. */
-export type TrainEvent =
-  | {
-      readonly type: "phase";
-      readonly phase: string;
-      readonly index: number;
-      readonly phases: number;
-      readonly epochs: number;
-    }
-  | {
-      readonly type: "step";
-      readonly phase: string;
-      readonly epoch: number;
-      readonly epochs: number;
-      readonly step: number;
-      readonly steps: number;
-      readonly loss: number;
-      readonly terms: Readonly<Record<string, number>>;
-      readonly learningRate: number;
-      readonly samplesPerSecond: number;
-      readonly secondsLeft: number;
-    }
-  | {
-      readonly type: "epoch";
-      readonly phase: string;
-      readonly epoch: number;
-      readonly epochs: number;
-      readonly loss: number;
-      readonly terms: Readonly<Record<string, number>>;
-      readonly seconds: number;
-      /** Share of samples whose soft label changed cluster, where the phase has soft labels. */
-      readonly changed?: number;
-    }
-  | {
-      readonly type: "clustering";
-      readonly eigenvectors: number;
-      readonly sizes: readonly number[];
-      readonly seconds: number;
-    };
 
 export interface TrainerOptions {
   readonly method: Method;
@@ -355,47 +317,4 @@ function shapes(arrays: Arrays): Record<string, readonly number[]> {
 /** A step blocks the event loop while it computes; signals and progress bars get their turn here. */
 function yieldToEvents(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Means of loss terms over an epoch. */
-class Means {
-  readonly #sums: Record<string, number> = {};
-  #count = 0;
-
-  add(terms: Readonly<Record<string, number>>): void {
-    for (const [name, value] of Object.entries(terms)) this.#sums[name] = (this.#sums[name] ?? 0) + value;
-    this.#count++;
-  }
-
-  get result(): { readonly loss: number; readonly terms: Readonly<Record<string, number>> } {
-    const terms = Object.fromEntries(
-      Object.entries(this.#sums).map(([name, sum]) => [name, sum / Math.max(1, this.#count)]),
-    );
-    return { terms, loss: Object.values(terms).reduce((a, b) => a + b, 0) };
-  }
-}
-
-/** Speed so far and the time it leaves, in units of images through the encoder. */
-class Pace {
-  #total: number;
-  readonly #began = performance.now();
-  #done = 0;
-
-  constructor(total: number) {
-    this.#total = total;
-  }
-
-  /** Leaves out what was done before this process. */
-  skip(images: number): void {
-    this.#total -= images;
-  }
-
-  add(images: number): void {
-    this.#done += images;
-  }
-
-  estimate(cost: number): { samplesPerSecond: number; secondsLeft: number } {
-    const rate = this.#done / ((performance.now() - this.#began) / 1000);
-    return { samplesPerSecond: rate / cost, secondsLeft: Math.max(0, (this.#total - this.#done) / rate) };
-  }
 }

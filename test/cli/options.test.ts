@@ -79,7 +79,7 @@ describe("settings", () => {
 });
 
 test("the program's name is what can be typed again", () => {
-  expect(programName("/work/dist/cli/main.js", "/work")).toBe("node dist/cli/main.js");
-  expect(programName("/work/node_modules/.bin/subspan", "/work")).toBe("npx subspan");
-  expect(programName("/usr/bin/subspan", "/work")).toBe("subspan");
+  expect(programName("/home/me/dist/cli/main.js", "/home/me")).toBe("node dist/cli/main.js");
+  expect(programName("/home/me/node_modules/.bin/subspan", "/home/me")).toBe("npx subspan");
+  expect(programName("/usr/bin/subspan", "/home/me")).toBe("subspan");
 });

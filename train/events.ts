@@ -1,0 +1,39 @@
+/** What a run tells while it goes on. Seconds are of this process. */
+export type TrainEvent =
+  | {
+      readonly type: "phase";
+      readonly phase: string;
+      readonly index: number;
+      readonly phases: number;
+      readonly epochs: number;
+    }
+  | {
+      readonly type: "step";
+      readonly phase: string;
+      readonly epoch: number;
+      readonly epochs: number;
+      readonly step: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly terms: Readonly<Record<string, number>>;
+      readonly learningRate: number;
+      readonly samplesPerSecond: number;
+      readonly secondsLeft: number;
+    }
+  | {
+      readonly type: "epoch";
+      readonly phase: string;
+      readonly epoch: number;
+      readonly epochs: number;
+      readonly loss: number;
+      readonly terms: Readonly<Record<string, number>>;
+      readonly seconds: number;
+      /** Share of samples whose soft label changed cluster, where the phase has soft labels. */
+      readonly changed?: number;
+    }
+  | {
+      readonly type: "clustering";
+      readonly eigenvectors: number;
+      readonly sizes: readonly number[];
+      readonly seconds: number;
+    };

@@ -516,8 +516,21 @@ const cases = {
   ZerosLike: [{ shapes: [[2, 3]], run: (x) => tf.zerosLike(x as tf.Tensor) }],
 } satisfies { [K in keyof typeof lowerings]: Case[] };
 
+/** The two forms of a graph's convolutions; every case that holds one runs in both. */
+const LAYOUTS = ["channels-first", "channels-batch"] as const;
+const holdsImages = ({ shapes }: Case) => shapes.some((shape) => shape.length === 4);
+const inLayouts = (rows: readonly Case[]) =>
+  LAYOUTS.flatMap((layout) =>
+    rows
+      .filter((row) => layout === "channels-first" || holdsImages(row))
+      .map(
+        (row) =>
+          [layout === "channels-first" ? (row.name ?? "") : `${row.name ?? ""}, batch at once`, row, layout] as const,
+      ),
+  );
+
 describe.each(Object.entries(cases) as [string, Case[]][])("%s", (_, rows) => {
-  test.each(rows.map((row) => [row.name ?? "", row] as const))("%s", async (_, row) => {
+  test.each(inLayouts(rows))("%s", async (_, row, convolutions) => {
     const feeds: Feeds = {};
     const inputs: Record<string, PortType> = {};
     row.shapes.forEach((shape, i) => {
@@ -535,7 +548,7 @@ describe.each(Object.entries(cases) as [string, Case[]][])("%s", (_, rows) => {
       const result = row.run(...row.shapes.map((_, i) => tensors[`x${i}`] as tf.Tensor));
       return Object.fromEntries((Array.isArray(result) ? result : [result]).map((y, i) => [`y${i}`, y]));
     };
-    const { difference, traced, eager } = await compare(run, { inputs }, feeds);
+    const { difference, traced, eager } = await compare(run, { inputs, convolutions }, feeds);
     expect(difference).toBeLessThanOrEqual(row.tolerance ?? 1e-5);
     for (const [name, { shape, type }] of Object.entries(eager)) {
       expect(traced[name]?.shape).toEqual(shape);

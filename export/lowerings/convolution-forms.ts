@@ -1,6 +1,6 @@
 import type { backend_util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
-import { type Operand, reversed, type Stored, transposed } from "../value.ts";
+import { type Operand, reshaped, reversed, type Stored, transposed } from "../value.ts";
 
 export type ConvInfo = backend_util.Conv2DInfo;
 
@@ -87,7 +87,11 @@ export const channelsBatch: ConvolutionForm = {
   forward: (g, x, filter, info) => deepConv(g, x, filter.inLayout(OIHW), { ...info, pads: forwardPads(info) }),
   inputGradient: (g, dy, filter, info) => {
     const pads = gradientPads(info);
-    if (pads === undefined) return channelsFirst.inputGradient(g, dy, filter, info);
+    if (pads === undefined) {
+      return phases(info) === undefined
+        ? channelsFirst.inputGradient(g, dy, filter, info)
+        : phasedConv(g, dy, filter, info);
+    }
     const turned = reversed(g, filter.inLayout(IOHW), [2, 3]);
     return deepConv(g, dy, turned, { ...info, pads, inShape: info.outShape, outShape: info.inShape });
   },
@@ -110,8 +114,59 @@ function deepConv(g: Graph, x: Operand, filter: string, info: ConvInfo & { reado
   return image(g.node("Reshape", [convolved, g.int64([outC, n, outH, outW])]), info.outShape, CNHW);
 }
 
+/**
+ * How many taps of a strided convolution's filter each phase of its input gradient has; undefined where they differ, or where
+ * the gradient reaches beyond them.
+ */
+function phases(info: ConvInfo): readonly [height: number, width: number] | undefined {
+  const { strideHeight, strideWidth, filterHeight, filterWidth, dilationHeight, dilationWidth } = info;
+  const [h, w] = [filterHeight / strideHeight, filterWidth / strideWidth];
+  if (!Number.isInteger(h) || !Number.isInteger(w) || dilationHeight !== 1 || dilationWidth !== 1) return undefined;
+  const { top, left } = info.padInfo;
+  const covered =
+    top + info.inHeight <= strideHeight * (info.outHeight + h - 1) &&
+    left + info.inWidth <= strideWidth * (info.outWidth + w - 1);
+  return covered ? [h, w] : undefined;
+}
+
+/**
+ * The input gradient of a strided convolution, the transposed convolution, as one convolution at stride 1 whose outputs are the
+ * phases of the image, interleaved afterwards:
+ *
+ *     dx[s g + p - top] = sum over q of dy[g - q] filter[s q + p]
+ */
+function phasedConv(g: Graph, dy: Operand, filter: Operand, info: ConvInfo): Stored {
+  const { batchSize: n, inChannels: c, outChannels: o, strideHeight: sh, strideWidth: sw, padInfo } = info;
+  const [h, w] = phases(info) as [number, number];
+  const [gridH, gridW] = [info.outHeight + h - 1, info.outWidth + w - 1];
+  // [h sh, w sw, c, o] -> [sh, sw, c, o, h, w]
+  const split = [h, sh, w, sw, c, o];
+  const parts = reshaped(g, filter.name, filter.shape, split);
+  const turned = reversed(g, transposed(g, parts, split, [1, 3, 4, 5, 0, 2]), [4, 5]);
+  const conv = deepConv(g, dy, turned, {
+    ...info,
+    ...{ strideHeight: 1, strideWidth: 1, filterHeight: h, filterWidth: w },
+    pads: [h - 1, w - 1, h - 1, w - 1],
+    inShape: info.outShape,
+    outShape: [n, gridH, gridW, sh * sw * c],
+  });
+  const size = c * n * gridH;
+  const columns = woven(g, reshaped(g, conv.name, conv.shape, [sh, sw, size * gridW, 1]), sw);
+  const rows = woven(g, reshaped(g, columns, [sh, 1, size * gridW, sw], [1, sh, size, sw * gridW]), sh);
+  const interleaved = reshaped(g, rows, [1, 1, size, sh * sw * gridW], [c, n, sh * gridH, sw * gridW]);
+  const { top, left } = padInfo;
+  const ends = g.int64([top + info.inHeight, left + info.inWidth]);
+  return image(g.node("Slice", [interleaved, g.int64([top, left]), ends, g.int64([2, 3])]), info.inShape, CNHW);
+}
+
+/** [a, k, m, r] -> [a, 1, m, k * r]: the k along `axis` 1 side by side. A Transpose to so short a last axis takes eight times as long. */
+function woven(g: Graph, name: string, k: number): string {
+  if (k === 1) return name;
+  return g.node("Concat", g.split("Split", [name], k, { axis: 1 }), { axis: 3 });
+}
+
 /** Below this many input channels the filter gradient's runs of them are shorter than its runs of width. */
-const FEW_CHANNELS = 8;
+const FEW_CHANNELS = 4;
 
 /**
  * The filter gradient, the correlation of x with dy summed over the batch, in either form of graph:
@@ -121,8 +176,38 @@ const FEW_CHANNELS = 8;
  * One three-dimensional `Conv` whose channels are the batch: x is [1, n, h, w, i], dy its filter [o, n, h', w', 1], strides and
  * dilations swapped. The matrix product then has in * kh * kw columns, gathered in runs of `in` numbers. The usual form, input
  * channels as images, has kh * kw columns and takes five times as long; at few channels [1, n, i, h, w] is quicker.
+ *
+ * What is gathered is kh * kw times the image, so where dy has fewer channels than x it is the image and x the filter, which
+ * gives the gradient backwards.
  */
 export function filterGradient(g: Graph, x: Operand, dy: Operand, info: ConvInfo): string {
+  const turned = turnedInfo(info);
+  if (turned === undefined) return correlation(g, x, dy, info, (kh, kw, i, o) => [kh, kw, i, o]);
+  const backwards = correlation(g, dy, x, turned, (kh, kw, i, o) => [kh, kw, o, i]);
+  return reversed(g, backwards, [0, 1]);
+}
+
+/** The convolution that takes dy to x, where that gathers less; undefined where it does not, or is none. */
+function turnedInfo(info: ConvInfo): ConvInfo | undefined {
+  const pads = gradientPads(info);
+  if (pads === undefined || info.outChannels >= info.inChannels) return undefined;
+  const [top, left, bottom, right] = pads;
+  return {
+    ...info,
+    ...{ inChannels: info.outChannels, inHeight: info.outHeight, inWidth: info.outWidth },
+    ...{ outChannels: info.inChannels, outHeight: info.inHeight, outWidth: info.inWidth },
+    padInfo: { ...info.padInfo, top, left, bottom, right },
+  };
+}
+
+/** dW of [kh, kw, i, o] in the order that `arrange` gives these axes. */
+function correlation(
+  g: Graph,
+  x: Operand,
+  dy: Operand,
+  info: ConvInfo,
+  arrange: (kh: number, kw: number, i: number, o: number) => number[],
+): string {
   const { batchSize: n, inChannels, outChannels, inHeight, inWidth, outHeight, outWidth } = info;
   const { top, left } = info.padInfo;
   // What the strided windows leave over at the far end is cut off (below 0) or padded (above).
@@ -146,9 +231,9 @@ export function filterGradient(g: Graph, x: Operand, dy: Operand, info: ConvInfo
     dilations: spatial(info.strideHeight, info.strideWidth, 1),
     pads: [...spatial(top, left, 0), ...spatial(Math.max(0, overH), Math.max(0, overW), 0)],
   });
-  // [1, o, kh, kw, i] or [1, o, i, kh, kw] -> [kh, kw, i, o]
+  // [1, o, kh, kw, i] or [1, o, i, kh, kw]
   const dims = spatial(info.filterHeight, info.filterWidth, inChannels);
-  const order = few ? [2, 3, 1, 0] : [1, 2, 3, 0];
+  const order = few ? arrange(2, 3, 1, 0) : arrange(1, 2, 3, 0);
   const shape = [outChannels, ...dims];
   return transposed(g, g.node("Reshape", [correlated, g.int64(shape)]), shape, order);
 }

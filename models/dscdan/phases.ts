@@ -176,8 +176,12 @@ function representationTerms(
     const shape = autoencoderShape(config, sample);
     // psi: multiplicative Gaussian noise on the latent.
     const noised = tf.mul(latent, tf.add(1, tf.mul(config.noise, batch.noise as tf.Tensor2D))) as tf.Tensor2D;
-    const clean = decode(shape, parameters, latent);
-    const loss = relativeReconstruction(images, clean, decode(shape, parameters, noised), config.delta);
+    // Both decodings in one batch: half the operations, each twice as large.
+    const [clean, distorted] = tf.split(decode(shape, parameters, tf.concat([latent, noised], 0)), 2, 0) as [
+      tf.Tensor4D,
+      tf.Tensor4D,
+    ];
+    const loss = relativeReconstruction(images, clean, distorted, config.delta);
     terms.reconstruction = tf.mul(weights.reconstruction, loss);
   }
   if (weights.globalInformation > 0) {

@@ -43,6 +43,15 @@ const binary = (run: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor, low = -2): Case[
     low,
   },
   { name: "one number", shapes: [[2, 3], []], run: run as Run, low },
+  {
+    name: "last axes of size 1",
+    shapes: [
+      [2, 3, 1, 1],
+      [3, 1, 1],
+    ],
+    run: run as Run,
+    low,
+  },
 ];
 const compared = (run: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Case[] => [
   { shapes: [[3, 4], [4]], run: (a, b) => run(tf.round(a as tf.Tensor), tf.round(b as tf.Tensor)) },
@@ -249,6 +258,22 @@ const cases = {
       ],
       run: filterGradient([3, 3, 2, 3], 2, "valid"),
     },
+    {
+      name: "fewer outputs than inputs, even filter",
+      shapes: [
+        [2, 6, 5, 6],
+        [2, 6, 5, 2],
+      ],
+      run: filterGradient([4, 3, 6, 2], 1, "same"),
+    },
+    {
+      name: "fewer outputs than inputs, valid",
+      shapes: [
+        [2, 6, 5, 6],
+        [2, 4, 3, 5],
+      ],
+      run: filterGradient([3, 3, 6, 5], 1, "valid"),
+    },
   ],
   Conv2DBackpropInput: [
     {
@@ -290,6 +315,22 @@ const cases = {
         [3, 3, 2, 4],
       ],
       run: inputGradient([1, 8, 8, 2], 2, "valid"),
+    },
+    {
+      name: "filter of as many taps as two strides",
+      shapes: [
+        [3, 4, 3, 5],
+        [4, 6, 2, 5],
+      ],
+      run: inputGradient([3, 8, 9, 2], [2, 3], "same"),
+    },
+    {
+      name: "filter of as many taps as the stride, rows left over",
+      shapes: [
+        [2, 3, 3, 4],
+        [2, 2, 2, 4],
+      ],
+      run: inputGradient([2, 7, 6, 2], 2, "valid"),
     },
     {
       name: "even filter",

@@ -14,7 +14,8 @@ import { trace } from "../export/index.ts";
 import { dscdan, type Phase, type SampleType } from "../models/index.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import { batchPorts } from "../train/batches.ts";
-import { type AnyArray, CompiledFunction, initialState, OnnxStep, type StepState } from "../train/executors/onnx.ts";
+import { type AnyArray, initialState, type StepState } from "../train/executors/executor.ts";
+import { CompiledFunction, OnnxExecutor } from "../train/executors/onnx.ts";
 import { Random } from "../train/random.ts";
 import { PORT, type StepDefinition, stepFunction } from "../train/step.ts";
 import { initialParameters } from "../train/trainer.ts";
@@ -93,7 +94,7 @@ async function onnxContestant(
   state: StepState,
   feed: Record<string, AnyArray>,
 ): Promise<Contestant> {
-  const step = await OnnxStep.compile(definition, state, {}, { threads: THREADS });
+  const step = await new OnnxExecutor({ threads: THREADS }).prepare(definition, state, {});
   return { name: "subspan", run: (steps) => timed(steps, () => step.run(feed, 1e-3)), close: () => step.dispose() };
 }
 

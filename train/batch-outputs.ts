@@ -1,5 +1,6 @@
 import type { NumberArray } from "../runtime/samples.ts";
-import type { AnyArray, CompiledFunction } from "./executors/onnx.ts";
+import type { AnyArray } from "./executors/executor.ts";
+import type { CompiledFunction } from "./executors/onnx.ts";
 
 /**
  * Runs a compiled function of a batch over n rows, `size` at a time, and joins the rows of its outputs. Integer outputs must be

@@ -3,7 +3,7 @@ import type { BatchInput, Phase } from "../models/index.ts";
 import type { ElementType } from "../runtime/onnx-schema.ts";
 import type { Samples } from "../runtime/samples.ts";
 import { type Augmentation, augmentImages } from "./data/index.ts";
-import type { AnyArray } from "./executors/onnx.ts";
+import type { AnyArray } from "./executors/executor.ts";
 import type { Random } from "./random.ts";
 import type { Targets } from "./targets.ts";
 

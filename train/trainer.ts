@@ -4,7 +4,8 @@ import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { Batches, batchPorts } from "./batches.ts";
 import type { Augmentation } from "./data/index.ts";
 import type { TrainEvent } from "./events.ts";
-import { type AnyArray, initialState, OnnxStep, type SessionSettings, type StepState } from "./executors/onnx.ts";
+import { type AnyArray, type Executor, initialState, type StepState } from "./executors/executor.ts";
+import { OnnxExecutor, type SessionSettings } from "./executors/onnx.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
 import { Means, Pace } from "./pace.ts";
 import { Random } from "./random.ts";
@@ -40,7 +41,10 @@ export interface TrainerOptions {
   readonly samples: Samples;
   readonly augmentation: Augmentation;
   readonly seed: number;
+  /** Of what runs beside the steps: encoding and prediction over all samples. */
   readonly session?: SessionSettings;
+  /** Computes the steps; unless given, ONNX Runtime does, with `session`. */
+  readonly executor?: Executor;
   readonly onEvent?: (event: TrainEvent) => void;
   /** Called after every epoch, and when the run is stopped. */
   readonly save?: (state: TrainingState) => Promise<void>;
@@ -120,7 +124,7 @@ export class Trainer {
   }
 
   async #runPhase(index: number, start: TrainingState): Promise<TrainingState> {
-    const { config, method, samples, seed, session } = this.#options;
+    const { config, method, samples, seed, session, executor = new OnnxExecutor(session) } = this.#options;
     const declared = this.#phases[index] as Phase;
     const n = samples.shape[0];
     const phase = { ...declared, batch: Math.min(declared.batch, n) };
@@ -141,7 +145,7 @@ export class Trainer {
     };
     const from: StepState =
       start.moments === undefined ? initialState(trained) : { parameters: trained, ...start.moments };
-    const step = await OnnxStep.compile(definition, from, frozen, session);
+    const step = await executor.prepare(definition, from, frozen);
     const stateAt = (position: Position): TrainingState => {
       const { parameters: updated, ...moments } = step.state;
       return { parameters: { ...parameters, ...updated }, moments, position, ...(targets && { targets }) };

@@ -1,7 +1,7 @@
 import type { Samples } from "../runtime/samples.ts";
 import { Batches } from "./batches.ts";
 import type { Augmentation } from "./data/index.ts";
-import type { AnyArray } from "./executors/onnx.ts";
+import type { AnyArray } from "./executors/executor.ts";
 import type { Random } from "./random.ts";
 import { gatherRows } from "./structure.ts";
 

@@ -3,8 +3,7 @@ import { encodeModel, type Model } from "../../export/index.ts";
 import type { ElementType } from "../../runtime/onnx-schema.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import { compileStep, PORT, type StepDefinition } from "../step.ts";
-
-export type AnyArray = NumberArray<Float32Array | Int32Array | Uint8Array>;
+import type { AnyArray, Executor, Step, StepState } from "./executor.ts";
 
 export interface SessionSettings {
   /** Threads of one operator; repeated runs are bit-equal at any number. */
@@ -59,24 +58,21 @@ export class CompiledFunction {
   }
 }
 
-/** Parameters and Adam's moments by name, and the number of updates. */
-export interface StepState {
-  readonly parameters: Readonly<Record<string, NumberArray>>;
-  readonly m: Readonly<Record<string, NumberArray>>;
-  readonly v: Readonly<Record<string, NumberArray>>;
-  readonly t: number;
-}
+/** Compiles steps with ONNX Runtime: the default engine. */
+export class OnnxExecutor implements Executor {
+  readonly #settings: SessionSettings;
 
-/** A state before the first update: the given parameters, moments of zero. */
-export function initialState(parameters: Readonly<Record<string, NumberArray>>): StepState {
-  const zeros = Object.fromEntries(
-    Object.entries(parameters).map(([name, { data, shape }]) => [name, { data: new Float32Array(data.length), shape }]),
-  );
-  return { parameters, m: zeros, v: zeros, t: 0 };
+  constructor(settings: SessionSettings = {}) {
+    this.#settings = settings;
+  }
+
+  prepare(definition: StepDefinition, state: StepState, frozen: Readonly<Record<string, NumberArray>>): Promise<Step> {
+    return OnnxStep.compile(definition, state, frozen, this.#settings);
+  }
 }
 
 /** Runs a compiled step: what it gives is fed back at the next step, without leaving ONNX Runtime's tensors. */
-export class OnnxStep {
+class OnnxStep implements Step {
   readonly #step: CompiledFunction;
   readonly #names: readonly string[];
   #state: Record<string, ort.Tensor>;
@@ -98,7 +94,7 @@ export class OnnxStep {
     definition: StepDefinition,
     state: StepState,
     frozen: Readonly<Record<string, NumberArray>>,
-    settings: SessionSettings = {},
+    settings: SessionSettings,
   ): Promise<OnnxStep> {
     return new OnnxStep(await CompiledFunction.compile(compileStep(definition), settings), state, frozen);
   }
@@ -107,7 +103,6 @@ export class OnnxStep {
     this.#state[port] = this.#step.tensor(port, array);
   }
 
-  /** One update. @returns the terms of the loss before it. */
   async run(batch: Readonly<Record<string, AnyArray>>, learningRate: number): Promise<Record<string, number>> {
     const feeds: Record<string, ort.Tensor> = { ...this.#state, ...this.#frozen };
     feeds[PORT.learningRate] = this.#step.tensor(PORT.learningRate, scalar(learningRate));

@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Parameters } from "./parameters.ts";
 
-function parameter<T extends tf.Tensor>(parameters: Parameters, name: string): T {
+/** A parameter by its name. @throws {Error} naming those there are. */
+export function parameter<T extends tf.Tensor>(parameters: Parameters, name: string): T {
   const tensor = parameters[name];
   if (tensor === undefined) throw new Error(`no parameter ${name} among ${Object.keys(parameters).join(", ")}`);
   return tensor as T;

@@ -80,10 +80,21 @@ export class TracingBackend extends KernelBackend {
     // Numbers from outside may be shared by tensors of several shapes (tf.reshape shares them) and outlive a graph.
     const known = entry.operand;
     if (known?.graph !== this.graph || !util.arraysEqual([...known.shape], shape)) {
+      const type = { shape, dtype };
       const values = entry.values as Float32Array | Int32Array | Uint8Array;
-      entry.operand = new Operand(this.graph, { shape, dtype }, constant(this.graph, { shape, dtype }, values));
+      entry.operand = new Operand(this.graph, type, this.given(type, values));
     }
     return entry.operand as Operand;
+  }
+
+  /** How the graph holds numbers that JavaScript gave: as a constant. */
+  protected given(type: TensorType, values: Float32Array | Int32Array | Uint8Array): Stored {
+    return constant(this.graph, type, values);
+  }
+
+  /** What is known of a tensor's data: its numbers, or the value of the graph. */
+  protected entry(dataId: object): Readonly<Entry> {
+    return this.#data.get(dataId);
   }
 
   get graph(): Graph {
@@ -117,7 +128,7 @@ export class TracingBackend extends KernelBackend {
    * that one error can name all that is missing.
    */
   pretend(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
-    this.#refuseRandom();
+    this.refuseRandom();
     this.#missing.add(kernel);
     if (!this.#pretends) this.refuseMissing();
     const cpu = findBackend("cpu") as KernelBackend;
@@ -141,7 +152,7 @@ export class TracingBackend extends KernelBackend {
   }
 
   /** @throws {SubspanError} TRACE_REFUSED inside one of tfjs's random operations. */
-  #refuseRandom(): void {
+  protected refuseRandom(): void {
     const operation = engine().state.scopeStack.find(({ name }) => RANDOM_OPERATIONS.test(name))?.name;
     if (operation === undefined || this.#graph === undefined) return;
     throw new SubspanError(
@@ -161,7 +172,7 @@ export class TracingBackend extends KernelBackend {
   }
 
   override write(values: BackendValues, shape: number[], dtype: DataType): object {
-    this.#refuseRandom();
+    this.refuseRandom();
     const dataId = { id: this.#nextId++ };
     this.move(dataId, values, shape, dtype, 1);
     return dataId;
@@ -183,6 +194,8 @@ export class TracingBackend extends KernelBackend {
   override async read(dataId: object): Promise<BackendValues> {
     return this.readSync(dataId);
   }
+
+  override dispose(): void {}
 
   override numDataIds(): number {
     return this.#data.numDataIds();
@@ -226,20 +239,26 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value);
 }
 
-registerBackend(TRACING_BACKEND, () => new TracingBackend(), -1);
-
 /** tfjs-core exports each kernel's name as a constant of that name. */
 const KERNELS = Object.entries(tf).flatMap(([key, value]) => (key === value ? [key] : []));
 
-for (const kernelName of new Set([...KERNELS, ...LOWERINGS.keys()])) {
-  const rule = LOWERINGS.get(kernelName);
-  registerKernel({
-    kernelName,
-    backendName: TRACING_BACKEND,
-    kernelFunc: ({ inputs, backend, attrs }) => {
-      const tracer = backend as TracingBackend;
-      const attributes = (attrs ?? {}) as object;
-      return rule ? tracer.apply(rule, kernelName, inputs, attributes) : tracer.pretend(kernelName, inputs, attributes);
-    },
-  });
+/** Makes a tracing backend known to tfjs, and every kernel with it. */
+export function registerTracer(backendName: string, create: () => TracingBackend): void {
+  registerBackend(backendName, create, -1);
+  for (const kernelName of new Set([...KERNELS, ...LOWERINGS.keys()])) {
+    const rule = LOWERINGS.get(kernelName);
+    registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc: ({ inputs, backend, attrs }) => {
+        const tracer = backend as TracingBackend;
+        const attributes = (attrs ?? {}) as object;
+        return rule
+          ? tracer.apply(rule, kernelName, inputs, attributes)
+          : tracer.pretend(kernelName, inputs, attributes);
+      },
+    });
+  }
 }
+
+registerTracer(TRACING_BACKEND, () => new TracingBackend());

@@ -123,7 +123,7 @@ function tensorType(type: ElementType): "float32" | "int32" | "bool" {
  *
  * @throws {SubspanError} TRACE_REFUSED for an output named as an input, or a port named as one of the graph's own values.
  */
-function finished(graph: Graph, { name, metadata }: Signature): Model {
+export function finished(graph: Graph, { name, metadata }: Pick<Signature, "name" | "metadata">): Model {
   const outputs = graph.outputs.map(({ name: output, value }) => ({
     op: "Identity",
     name: `output_${output}`,

@@ -3,6 +3,7 @@ import { activation, convolution, dense, enlargingConvolution, pixelShuffle, tra
 import {
   convolutionSpec,
   denseSpec,
+  type ParameterSpec,
   type ParameterSpecs,
   type Parameters,
   transposedConvolutionSpec,
@@ -70,7 +71,20 @@ export function encode(parameters: Parameters, images: tf.Tensor4D): Encoding {
   return { mean, logVariance: logVariance as tf.Tensor2D | undefined, features };
 }
 
+/** The last bias's start: images of mean brightness sigmoid(-2) = 0.12, as pictures on black are. */
+const OUTPUT_BIAS = -2;
+
+/**
+ * The decoder's parameters. Its pictures start dark: from grey ones the first steps only darken all pixels alike, which with the
+ * published decoder of five layers does not end before the sigmoid is saturated and every picture black for good.
+ */
 export function decoderSpec(shape: AutoencoderShape): ParameterSpecs {
+  const specs = decoderLayers(shape);
+  const last = shape.decoder === "subpixel" ? "decoder.conv2.bias" : "decoder.conv5.bias";
+  return { ...specs, [last]: { ...(specs[last] as ParameterSpec), centre: OUTPUT_BIAS } };
+}
+
+function decoderLayers(shape: AutoencoderShape): ParameterSpecs {
   const [h, w] = middle(shape);
   const [narrow, wide] = [shape.width, 2 * shape.width];
   const dense = denseSpec("decoder.dense", shape.latent, h * w * wide);

@@ -3,10 +3,12 @@ import type * as tf from "@tensorflow/tfjs-core";
 /** The tensors a network computes with, by name: "encoder.conv1.filter". */
 export type Parameters = Readonly<Record<string, tf.Tensor>>;
 
-/** A parameter before training: its shape, and the uniform range +-limit its first values are drawn from (0: all zeros). */
+/** A parameter before training: its shape, and where its first values are drawn from, uniform in centre +- limit. */
 export interface ParameterSpec {
   readonly shape: readonly number[];
   readonly limit: number;
+  /** Absent: 0. */
+  readonly centre?: number;
 }
 export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 

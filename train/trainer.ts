@@ -57,9 +57,10 @@ export interface TrainerOptions {
 export function initialParameters(method: Method, config: object, sample: SampleType, seed: number): Arrays {
   const random = new Random(seed, "init");
   return Object.fromEntries(
-    Object.entries(method.parameters(config, sample)).map(([name, { shape, limit }]) => {
+    Object.entries(method.parameters(config, sample)).map(([name, { shape, limit, centre = 0 }]) => {
       const size = shape.reduce((a, b) => a * b, 1);
-      return [name, { data: Float32Array.from({ length: size }, () => random.uniform(-limit, limit)), shape }];
+      const draw = () => centre + random.uniform(-limit, limit);
+      return [name, { data: Float32Array.from({ length: size }, draw), shape }];
     }),
   );
 }

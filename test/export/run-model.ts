@@ -1,3 +1,6 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
 import { encodeModel, type Model, type Signature, type TraceFunction, trace } from "../../export/index.ts";
@@ -6,9 +9,33 @@ import { Random } from "../../train/random.ts";
 export type Feeds = Record<string, { data: Float32Array | Int32Array | Uint8Array; shape: number[] }>;
 export type Fetches = Record<string, { data: ArrayLike<number>; shape: readonly number[]; type: string }>;
 
+/** Where test/interop/check_graphs.py finds the graphs of a test run; unset: they are not kept. */
+const GRAPHS = process.env.SUBSPAN_GRAPHS;
+
+/** Leaves a graph, and what it gave for what, for Python's ONNX tools. */
+function keep(bytes: Uint8Array, types: Readonly<Record<string, string>>, feeds: Feeds, outputs: Fetches): void {
+  if (GRAPHS === undefined) return;
+  mkdirSync(GRAPHS, { recursive: true });
+  const path = join(GRAPHS, randomUUID());
+  const plain = (value: number) => (Number.isFinite(value) ? value : String(value));
+  const tensor = (data: ArrayLike<number>, shape: readonly number[], type: string | undefined) => ({
+    type,
+    shape,
+    data: Array.from(data, plain),
+  });
+  const inputs = Object.entries(feeds).map(([name, { data, shape }]) => [name, tensor(data, shape, types[name])]);
+  const results = Object.entries(outputs).map(([name, { data, shape, type }]) => [name, tensor(data, shape, type)]);
+  writeFileSync(`${path}.onnx`, bytes);
+  writeFileSync(
+    `${path}.json`,
+    JSON.stringify({ inputs: Object.fromEntries(inputs), outputs: Object.fromEntries(results) }),
+  );
+}
+
 /** Runs a traced model on ONNX Runtime's CPU provider. */
 export async function runModel(model: Model, feeds: Feeds): Promise<Fetches> {
-  const session = await ort.InferenceSession.create(encodeModel(model), { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const bytes = encodeModel(model);
+  const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1, logSeverityLevel: 3 });
   const types = Object.fromEntries(model.inputs.map(({ name, type }) => [name, type]));
   const tensors = Object.fromEntries(
     Object.entries(feeds).map(([name, { data, shape }]) => [
@@ -18,12 +45,14 @@ export async function runModel(model: Model, feeds: Feeds): Promise<Fetches> {
   );
   try {
     const fetches = await session.run(tensors);
-    return Object.fromEntries(
+    const outputs = Object.fromEntries(
       Object.entries(fetches).map(([name, { data, dims, type }]) => [
         name,
         { data: Array.from(data as Float32Array, Number), shape: dims, type },
       ]),
     );
+    keep(bytes, types, feeds, outputs);
+    return outputs;
   } finally {
     await session.release();
   }

@@ -1,6 +1,7 @@
 /**
- * Runs tfjs's own tests on what subspan compiles (vite.config.ts makes this one file for Node). Writes docs/conformance.md and
- * docs/conformance.csv, or with `--json <file>` the outcomes only; `--every 5` runs a fifth of the tests of each file.
+ * Runs tfjs's own tests on what subspan compiles (vite.config.ts makes this one file for Node) and writes docs/conformance.md and
+ * docs/conformance.csv. A part of the tests is printed instead: `--file ops/pad` runs the files whose path holds this,
+ * `--every 5` a fifth of each file's tests. With `--json <path>` the outcomes go there.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -8,11 +9,12 @@ import { counts, rate, rows, summary } from "./report.ts";
 import { run } from "./run.ts";
 
 const { values: options } = parseArgs({
-  options: { json: { type: "string" }, every: { type: "string", default: "1" } },
+  options: { file: { type: "string" }, every: { type: "string" }, json: { type: "string" } },
 });
 
-const tests = await run(Number(options.every));
+const tests = await run({ file: options.file ?? "", every: Number(options.every ?? 1) });
 if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(tests));
+else if (options.file !== undefined || options.every !== undefined) process.stdout.write(rows(tests));
 else {
   writeFileSync("docs/conformance.md", summary(tests));
   writeFileSync("docs/conformance.csv", rows(tests));

@@ -48,10 +48,16 @@ function hash(text: string): number {
   return value;
 }
 
-/** Runs tfjs's tests, or of each file one in `every`, the same every time. */
-export async function run(every = 1): Promise<Test[]> {
+/** Which tests to run: of each file whose path holds `file` one in `every`, the same every time. */
+export interface Choice {
+  readonly file: string;
+  readonly every: number;
+}
+
+/** Runs tfjs's tests. */
+export async function run({ file: part, every }: Choice): Promise<Test[]> {
   const chosen = [...places()].flatMap(([file, names]) =>
-    [...names]
+    [...(file.includes(part) ? names : [])]
       .sort(([a], [b]) => hash(a) - hash(b))
       .slice(0, Math.ceil(names.size / every))
       .map(([name, ids]) => ({ file, name, ids })),

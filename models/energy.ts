@@ -1,0 +1,199 @@
+/**
+ * Coefficients as minimisers of learned energies: our reading of EBSE (Li et al. 2021, Energy-Based Self-Expressiveness,
+ * arXiv:2110.15037), whose abstract states that coefficients come from an energy-based network trained on batches, and no
+ * formula. The query and key networks are SENet's (Zhang et al. 2021, Learning a Self-Expressive Network for Subspace
+ * Clustering, arXiv:2110.04318). Differences from both are said where they stand.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { parameter, unitRows } from "./layers.ts";
+import { mlp, mlpSpec } from "./mlp.ts";
+import type { ParameterSpecs, Parameters } from "./parameters.ts";
+
+export const MINIMISERS = ["soft-threshold", "gibbs"] as const;
+
+/** What turns two latents into a coefficient. */
+export interface EnergyNetwork {
+  /** d. */
+  readonly latent: number;
+  /** Widths of the hidden layers of the query and of the key network. */
+  readonly hidden: readonly number[];
+  /** p, the width of queries and keys. */
+  readonly width: number;
+  /** Signed and sparse, as SENet's; or signed and dense, without a scale of its own. */
+  readonly minimiser: (typeof MINIMISERS)[number];
+  /** tau of "gibbs", > 0, in units of similarity. */
+  readonly temperature: number;
+  /** Of "gibbs": one learned gain for all samples, or each sample's best. */
+  readonly gain: "learned" | "least-squares";
+}
+
+export function energySpec({ latent, hidden, width, minimiser, gain }: EnergyNetwork): ParameterSpecs {
+  const widths = [latent, ...hidden, width];
+  const scalar = { shape: [], limit: 0 };
+  return {
+    ...mlpSpec("energy.query", widths),
+    ...mlpSpec("energy.key", widths),
+    ...(minimiser === "soft-threshold" ? { "energy.threshold": scalar } : {}),
+    ...(minimiser === "gibbs" && gain === "learned" ? { "energy.gain": scalar } : {}),
+  };
+}
+
+/** Latents that rebuild others, with what the energy network makes of them. */
+export interface Dictionary {
+  /** Unit rows, [m, d]. */
+  readonly atoms: tf.Tensor2D;
+  /** In -1..1, [m, p]. */
+  readonly keys: tf.Tensor2D;
+}
+
+/** @param atoms - unit rows, [m, d]. */
+export function dictionaryOf(parameters: Parameters, atoms: tf.Tensor2D): Dictionary {
+  return { atoms, keys: embedded(parameters, "energy.key", atoms) };
+}
+
+/** tanh of the network's outputs. Unit latents are brought to unit variance: SENet's are not, and its similarities start near 0. */
+function embedded(parameters: Parameters, name: string, latents: tf.Tensor2D): tf.Tensor2D {
+  return tf.tanh(mlp(parameters, name, tf.mul(latents, Math.sqrt(latents.shape[1]))));
+}
+
+/**
+ * Similarities of queries and keys, s_ij = <q_i, k_j> / p, in -1..1: [b, m]. Neither symmetric nor positive.
+ *
+ * @param latents - unit rows, [b, d].
+ */
+export function similarities(parameters: Parameters, latents: tf.Tensor2D, keys: tf.Tensor2D): tf.Tensor2D {
+  const queries = embedded(parameters, "energy.query", latents);
+  return tf.matMul(tf.div(queries, keys.shape[1]), keys, false, true);
+}
+
+/**
+ * Where a sample may be rebuilt from an atom: 0 where the atom is the sample itself, in whatever view, else 1. [b, m].
+ *
+ * @param samples - which sample each row is, [b] int32. @param atoms - which one each atom is of, [m] int32.
+ */
+export function othersOf(samples: tf.Tensor1D, atoms: tf.Tensor1D): tf.Tensor2D {
+  const differ = tf.notEqual(tf.reshape(samples, [samples.shape[0], 1]), tf.reshape(atoms, [1, atoms.shape[0]]));
+  return tf.cast(differ as tf.Tensor2D, "float32");
+}
+
+/**
+ * The coefficients that rebuild latents from a dictionary, [b, m].
+ *
+ * @param latents - unit rows, [b, d].
+ * @param others - `othersOf`, where the dictionary may hold the samples themselves.
+ */
+export function coefficients(
+  network: EnergyNetwork,
+  parameters: Parameters,
+  latents: tf.Tensor2D,
+  dictionary: Dictionary,
+  others?: tf.Tensor2D,
+): tf.Tensor2D {
+  const s = similarities(parameters, latents, dictionary.keys);
+  if (network.minimiser === "soft-threshold") {
+    const c = softThreshold(s, threshold(parameters));
+    return others === undefined ? c : tf.mul(c, others);
+  }
+  const weights = gibbs(s, network.temperature, others);
+  if (network.gain === "learned") return tf.mul(weights, tf.add(1, parameter(parameters, "energy.gain")));
+  return tf.mul(weights, leastSquaresGain(latents, tf.matMul(weights, dictionary.atoms)));
+}
+
+/** How steep the softplus of the threshold is. */
+const STEEPNESS = 100;
+
+/** b = softplus(100 b^) / 100 > 0: 0.007 where b^ = 0, below what similarities start with. A scalar. */
+function threshold(parameters: Parameters): tf.Scalar {
+  return tf.div(tf.softplus(tf.mul(parameter(parameters, "energy.threshold"), STEEPNESS)), STEEPNESS);
+}
+
+/**
+ * The coefficient of least energy where an energy is a spring, a pull and a price:
+ *
+ *     argmin_c  c^2 / 2 - s c + b |c|  =  sign(s) max(|s| - b, 0)
+ *
+ * Odd in s: turned latents give turned coefficients. The least energy is `minimumEnergy`.
+ *
+ * @param b - a scalar >= 0.
+ */
+export function softThreshold(s: tf.Tensor2D, b: tf.Scalar): tf.Tensor2D {
+  return tf.sub(tf.relu(tf.sub(s, b)), tf.relu(tf.sub(tf.neg(s), b)));
+}
+
+/** Energy of a soft-thresholded coefficient, -c^2 / 2 <= 0: the lower, the more the atom explains. */
+export function minimumEnergy(c: tf.Tensor2D): tf.Tensor2D {
+  return tf.mul(tf.square(c), -0.5);
+}
+
+/** Below any |s| / tau: an atom that is left out has weight 0. */
+const NEVER = -1e30;
+
+/**
+ * Signed weights of least free energy, where an atom's energy is -|s|: with a over the simplex,
+ *
+ *     argmin_a  sum_j a_ij (-|s_ij|) + tau sum_j a_ij log a_ij  =  softmax_j(|s_ij| / tau),    times sign(s_ij)
+ *
+ * Odd in s. Absolute values sum to 1 in each row whose similarities are not 0.
+ *
+ * @param temperature - tau > 0. @param others - 0 where an atom is left out.
+ */
+export function gibbs(s: tf.Tensor2D, temperature: number, others?: tf.Tensor2D): tf.Tensor2D {
+  const logits = tf.div(tf.abs(s), temperature) as tf.Tensor2D;
+  const left = others === undefined ? logits : tf.add(logits, tf.mul(tf.sub(1, others), NEVER));
+  return tf.mul(tf.sign(s), tf.softmax(left as tf.Tensor2D));
+}
+
+/**
+ * The gain that brings each rebuilt latent nearest to its latent, [b, 1]:
+ *
+ *     argmin_g ||z - g r||^2  =  <z, r> / (||r||^2 + 1e-6)
+ *
+ * @param rebuilt - r, [b, d].
+ */
+export function leastSquaresGain(latents: tf.Tensor2D, rebuilt: tf.Tensor2D): tf.Tensor2D {
+  const products = tf.sum(tf.mul(latents, rebuilt), 1, true);
+  return tf.div(products, tf.add(tf.sum(tf.square(rebuilt), 1, true), 1e-6));
+}
+
+/**
+ * Self-expression loss: how badly the dictionary rebuilds each latent.
+ *
+ *     gamma / 2b sum_i ||z_i - sum_j c_ij d_j||^2
+ *
+ * Averaged over samples; gamma / 2 where unit latents are not rebuilt at all. SENet's gamma is 200.
+ *
+ * @param latents - [b, d]. @param c - [b, m]. @param atoms - [m, d].
+ */
+export function selfExpression(latents: tf.Tensor2D, c: tf.Tensor2D, atoms: tf.Tensor2D, gamma: number): tf.Scalar {
+  const residual = tf.sub(latents, tf.matMul(c, atoms));
+  return tf.mul(tf.sum(tf.square(residual)), gamma / (2 * latents.shape[0]));
+}
+
+/**
+ * Elastic net: coefficients should be few and small.
+ *
+ *     1/b sum_ij (lambda |c_ij| + (1 - lambda) / 2 c_ij^2)
+ *
+ * @param c - [b, m]. @param lambda - in 0..1; SENet's is 0.9.
+ */
+export function elasticNet(c: tf.Tensor2D, lambda: number): tf.Scalar {
+  const price = tf.add(tf.mul(tf.abs(c), lambda), tf.mul(tf.square(c), (1 - lambda) / 2));
+  return tf.div(tf.sum(price), c.shape[0]);
+}
+
+/**
+ * Effective number of directions that unit latents fill: 1 if all are one, d if they are spread evenly. To be watched: latents
+ * that are trained with their coefficients can collapse.
+ *
+ *     (sum_k l_k)^2 / sum_k l_k^2 = tr(G)^2 / ||G||_F^2,    l the eigenvalues of G = Z^T Z
+ *
+ * It is the exponential of the Renyi entropy of order 2 of the normalised eigenvalues; that of the Shannon entropy (Roy & Vetterli
+ * 2007, The Effective Rank, EUSIPCO) is never below it, and would take the eigenvalues themselves.
+ *
+ * @param latents - [b, d], brought to length 1 here. @returns a scalar in 1..min(b, d).
+ */
+export function effectiveRank(latents: tf.Tensor2D): tf.Scalar {
+  const z = unitRows(latents);
+  const gram = tf.matMul(z, z, true, false);
+  return tf.div(tf.square(tf.sum(tf.square(z))), tf.sum(tf.square(gram)));
+}

@@ -1,0 +1,263 @@
+import * as tf from "@tensorflow/tfjs-core";
+import "../../models/gradients.ts";
+import { describe, expect, test } from "vitest";
+import {
+  coefficients,
+  dictionaryOf,
+  type EnergyNetwork,
+  effectiveRank,
+  elasticNet,
+  energySpec,
+  gibbs,
+  leastSquaresGain,
+  minimumEnergy,
+  othersOf,
+  selfExpression,
+  similarities,
+  softThreshold,
+} from "../../models/energy.ts";
+import { unitRows } from "../../models/layers.ts";
+import type { Parameters } from "../../models/parameters.ts";
+import { Random } from "../../train/random.ts";
+import { compare, draws, type Feeds, maxAbsDifference, runEager } from "../export/run-model.ts";
+import { elasticNetObjective } from "./elastic-net.ts";
+import { gradientError, type ScalarFunction, withGradients } from "./gradient-check.ts";
+
+const [B, M, D] = [4, 6, 3];
+const networks: Record<string, EnergyNetwork> = {
+  "soft threshold": { minimiser: "soft-threshold", temperature: 1, gain: "learned", latent: D, hidden: [5], width: 4 },
+  "Gibbs, learned gain": { minimiser: "gibbs", temperature: 0.2, gain: "learned", latent: D, hidden: [5], width: 4 },
+  "Gibbs, best gain": { minimiser: "gibbs", temperature: 0.2, gain: "least-squares", latent: D, hidden: [], width: 4 },
+};
+
+function initial(network: EnergyNetwork): Feeds {
+  return Object.fromEntries(
+    Object.entries(energySpec(network)).map(([name, { shape, limit }]) => {
+      const random = new Random(3, name);
+      const length = shape.reduce((a, b) => a * b, 1);
+      // Biases and scalars too away from 0, so that a gradient's every path counts.
+      const draw = () => random.uniform(-1, 1) * (limit > 0 ? limit : shape.length > 0 ? 0.1 : 0.05);
+      return [name, { data: Float32Array.from({ length }, draw), shape: [...shape] }];
+    }),
+  );
+}
+
+const data: Feeds = {
+  latents: { data: draws(B * D, -1, 1, 1), shape: [B, D] },
+  atoms: { data: draws(M * D, -1, 1, 2), shape: [M, D] },
+};
+const own = () => othersOf(tf.tensor1d([0, 1, 2, 3], "int32"), tf.tensor1d([3, 7, 1, 8, 9, 1], "int32"));
+const rows = (x: ArrayLike<number>, width: number) =>
+  Array.from({ length: x.length / width }, (_, i) =>
+    Array.from({ length: width }, (_, j) => x[i * width + j] as number),
+  );
+const numbers = (fn: () => tf.Tensor): number[] => {
+  tf.setBackend("cpu");
+  return tf.tidy(() => Array.from(fn().dataSync()));
+};
+
+describe.each(Object.entries(networks))("%s", (_, network) => {
+  const parameters = initial(network);
+  const feeds = { ...parameters, ...data };
+  const named = (x: Parameters) => {
+    const [latents, atoms] = [unitRows(x.latents as tf.Tensor2D), unitRows(x.atoms as tf.Tensor2D)];
+    const c = coefficients(network, x, latents, dictionaryOf(x, atoms), own());
+    return { latents, atoms, c };
+  };
+  const objective: ScalarFunction = (x) => {
+    const { latents, atoms, c } = named(x);
+    return tf.add(selfExpression(latents, c, atoms, 20), elasticNet(c, 0.9));
+  };
+
+  test("value and gradients are the same traced as eager", async () => {
+    const inputs = Object.fromEntries(
+      Object.entries(feeds).map(([name, { shape }]) => [name, { type: "float32", shape } as const]),
+    );
+    const { difference, eager } = await compare(withGradients(objective, Object.keys(feeds)), { inputs }, feeds);
+    expect(difference).toBeLessThanOrEqual(1e-5);
+    for (const name of Object.keys(feeds))
+      expect(Math.max(...Array.from(eager[`gradient/${name}`]!.data, Math.abs))).toBeGreaterThan(0);
+  });
+
+  // Where |s| is near b the coefficient has a corner; the step is short enough to stay on one side of it with these numbers.
+  test.each(Object.keys(feeds))("its gradient by %s agrees with finite differences", (name) => {
+    expect(gradientError(objective, feeds, name, 1e-3)).toBeLessThan(2e-2);
+  });
+
+  test("a sample is not rebuilt from itself", () => {
+    const { c } = runEager((x) => ({ c: named(x).c }), feeds, {});
+    const of = rows(c!.data, M);
+    expect([of[3]![0], of[1]![2], of[1]![5]].map((value) => Math.abs(value!))).toEqual([0, 0, 0]);
+    expect(of.flat().filter((value) => value !== 0).length).toBeGreaterThan((B * M) / 2);
+  });
+
+  test("the objective is the elastic net's that coordinate descent minimises", () => {
+    const { c, latents, atoms, value } = runEager((x) => ({ ...named(x), value: objective(x) }), feeds, {});
+    const [coefficientRows, latentRows] = [rows(c!.data, M), rows(latents!.data, D)];
+    const expected = latentRows.map((z, i) =>
+      elasticNetObjective(z, atoms!.data, coefficientRows[i]!, { gamma: 20, lambda: 0.9 }),
+    );
+    expect(value!.data[0]).toBeCloseTo(expected.reduce((a, b) => a + b) / B, 4);
+  });
+});
+
+describe("similarities", () => {
+  test("stay within -1..1, whatever the parameters", () => {
+    const network = networks["soft threshold"]!;
+    const parameters = initial(network);
+    for (const array of Object.values(parameters)) array.data = array.data.map((value) => 100 * value) as Float32Array;
+    const { s } = runEager(
+      (x) => ({ s: similarities(x, x.latents as tf.Tensor2D, dictionaryOf(x, x.atoms as tf.Tensor2D).keys) }),
+      { ...parameters, ...data },
+      {},
+    );
+    expect(Math.max(...Array.from(s!.data, Math.abs))).toBeLessThanOrEqual(1);
+    expect(Math.max(...Array.from(s!.data, Math.abs))).toBeGreaterThan(0.4);
+  });
+
+  test.each([16, 128])("of a new network mostly exceed its threshold: it can learn, d = %i", (latent) => {
+    const network = { ...networks["soft threshold"]!, latent, hidden: [256, 256], width: 128 };
+    const parameters = Object.fromEntries(
+      Object.entries(energySpec(network)).map(([name, { shape, limit }]) => [
+        name,
+        {
+          data: draws(
+            shape.reduce((a, b) => a * b, 1),
+            -limit,
+            limit,
+            name.length,
+          ),
+          shape: [...shape],
+        },
+      ]),
+    );
+    const z = () => unitRows(tf.tensor2d(draws(20 * latent), [20, latent]));
+    const { c } = runEager((x) => ({ c: coefficients(network, x, z(), dictionaryOf(x, z())) }), parameters, {});
+    expect(c!.data.length).toBe(400);
+    expect(Array.from(c!.data).filter((value) => value !== 0).length).toBeGreaterThan(200);
+  });
+});
+
+describe("softThreshold", () => {
+  const s = [-0.9, -0.31, -0.3, -0.1, 0, 0.2, 0.3, 0.4, 1];
+  const at = (values: number[], b = 0.3) => numbers(() => softThreshold(tf.tensor2d([values]), tf.scalar(b)));
+
+  test("takes the coefficient of least energy", () => {
+    const energy = (c: number, pull: number) => c ** 2 / 2 - pull * c + 0.3 * Math.abs(c);
+    const grid = Array.from({ length: 2001 }, (_, i) => (i - 1000) / 1000);
+    for (const [i, c] of at(s).entries()) {
+      const best = grid.reduce((a, b) => (energy(b, s[i]!) < energy(a, s[i]!) ? b : a));
+      expect(c).toBeCloseTo(best, 3);
+      expect(numbers(() => minimumEnergy(tf.tensor2d([[c]])))[0]).toBeCloseTo(energy(best, s[i]!), 5);
+    }
+  });
+
+  test("is odd", () => {
+    const turned = at(s.map((value) => -value));
+    expect(turned.map((value) => 0 - value)).toEqual(at(s).map((value) => 0 + value));
+  });
+
+  test("with b = 0 is s", () => {
+    expect(at(s, 0)).toEqual(Array.from(Float32Array.from(s)));
+  });
+
+  test("learns nothing from similarities below the threshold, and moves the threshold by the others", () => {
+    const [ds, db] = tf.tidy(() => {
+      const fn = (x: tf.Tensor, b: tf.Tensor) => tf.sum(softThreshold(x as tf.Tensor2D, b as tf.Scalar));
+      return tf
+        .grads(fn)([tf.tensor2d([s]), tf.scalar(0.3)])
+        .map((gradient) => Array.from(gradient.dataSync()));
+    }) as [number[], number[]];
+    expect(ds).toEqual([1, 1, 0, 0, 0, 0, 0, 1, 1]);
+    expect(db).toEqual([2 - 2]);
+  });
+});
+
+describe("gibbs", () => {
+  const s = () => tf.tensor2d([0.5, -0.5, 0.1, 0, 0.2, -0.1, 0.3, -0.4], [2, 4]);
+
+  test("minimises the free energy over the simplex", () => {
+    const tau = 0.3;
+    const [first] = rows(
+      numbers(() => gibbs(s(), tau)),
+      4,
+    ) as [number[]];
+    expect(first.map(Math.sign)).toEqual([1, -1, 1, 0]);
+    const energy = (a: readonly number[]) =>
+      a.reduce((sum, value, j) => sum - value * Math.abs([0.5, -0.5, 0.1, 0][j]!) + tau * value * Math.log(value), 0);
+    const softmax = [0.5, 0.5, 0.1, 0].map((value) => Math.exp(value / tau));
+    const total = softmax.reduce((p, q) => p + q);
+    const a = softmax.map((value) => value / total);
+    for (const j of [0, 1, 2]) expect(Math.abs(first[j]!)).toBeCloseTo(a[j]!, 6);
+    const random = new Random(1, "simplex");
+    for (let trial = 0; trial < 200; trial++) {
+      const other = a.map((value) => value * random.uniform(0.5, 2));
+      const sum = other.reduce((p, q) => p + q);
+      expect(energy(other.map((value) => value / sum))).toBeGreaterThanOrEqual(energy(a));
+    }
+  });
+
+  test("is odd, and absolute values sum to 1", () => {
+    const plain = numbers(() => gibbs(s(), 0.1));
+    expect(numbers(() => gibbs(tf.neg(s()), 0.1))).toEqual(plain.map((value) => 0 - value));
+    expect(plain.slice(4).reduce((sum, value) => sum + Math.abs(value), 0)).toBeCloseTo(1, 6);
+  });
+
+  test("gives what is left out to the others, and is 0 where all is left out", () => {
+    const others = () => tf.tensor2d([0, 1, 1, 1, 0, 0, 0, 0], [2, 4]);
+    const [first, second] = rows(
+      numbers(() => tf.mul(gibbs(s(), 0.01, others()), others())),
+      4,
+    );
+    expect(first![0]).toBe(0);
+    expect(first![1]).toBeCloseTo(-1, 5);
+    expect(second!.map((value) => value + 0)).toEqual([0, 0, 0, 0]);
+  });
+});
+
+test("leastSquaresGain leaves a residual at right angles to what it scales", () => {
+  const [z, r] = [() => tf.tensor2d(draws(6), [2, 3]), () => tf.tensor2d(draws(6, -1, 1, 9), [2, 3])];
+  const products = numbers(() => tf.sum(tf.mul(r(), tf.sub(z(), tf.mul(r(), leastSquaresGain(z(), r())))), 1));
+  expect(maxAbsDifference(products, [0, 0])).toBeLessThan(1e-5);
+});
+
+describe("known values", () => {
+  test("unit latents that are not rebuilt cost gamma / 2", () => {
+    const z = () => unitRows(tf.tensor2d(draws(12), [4, 3]));
+    expect(numbers(() => selfExpression(z(), tf.zeros([4, 5]), tf.ones([5, 3]), 200))[0]).toBeCloseTo(100, 4);
+  });
+
+  test("elasticNet weighs absolute values by lambda and half the squares by the rest", () => {
+    expect(numbers(() => elasticNet(tf.tensor2d([1, -2, 0, 3], [2, 2]), 0.9))[0]).toBeCloseTo(
+      (0.9 * 6 + 0.05 * 14) / 2,
+      6,
+    );
+  });
+
+  test("effectiveRank counts directions, not lengths or signs", () => {
+    const at = (values: number[][]) => numbers(() => effectiveRank(tf.tensor2d(values)))[0];
+    expect(
+      at([
+        [1, 0, 0],
+        [0, 5, 0],
+        [0, 0, -0.1],
+      ]),
+    ).toBeCloseTo(3, 5);
+    expect(
+      at([
+        [1, 1, 0],
+        [3, 3, 0],
+        [-1, -1, 0],
+      ]),
+    ).toBeCloseTo(1, 5);
+    // Eigenvalues 3 and 1 of four unit latents.
+    expect(
+      at([
+        [1, 0],
+        [1, 0],
+        [-1, 0],
+        [0, 1],
+      ]),
+    ).toBeCloseTo(16 / 10, 5);
+  });
+});

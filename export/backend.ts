@@ -7,6 +7,7 @@ import {
   findBackend,
   getKernel,
   KernelBackend,
+  type KernelConfig,
   type NamedAttrMap,
   type NamedTensorInfoMap,
   registerBackend,
@@ -31,7 +32,14 @@ export const LOWERINGS: ReadonlyMap<string, AnyLowering> = new Map(Object.entrie
 interface Entry extends TensorType {
   references: number;
   readonly values?: BackendValues;
+  /** Works out the numbers of what a kernel made of known numbers. */
+  compute?: () => BackendValues;
   operand?: Operand;
+}
+
+/** An output that was worked out. */
+interface Computed extends TensorType {
+  readonly values: BackendValues;
 }
 
 /** tfjs operations that draw in JavaScript: inside a trace the draw would freeze into a constant. */
@@ -111,10 +119,11 @@ export class TracingBackend extends KernelBackend {
     try {
       const types = rule.infer(operands, attributes) as TensorType | readonly TensorType[];
       const results = rule.emit(this.graph, operands, attributes) as string | Stored | readonly (string | Stored)[];
-      if (!isList(types)) return this.#result(types, results as string | Stored);
-      return types.map((type, i) =>
-        this.#result(type, (results as readonly (string | Stored)[])[i] as string | Stored),
-      );
+      const compute = this.#known(kernel, inputs, attributes);
+      const result = (type: TensorType, stored: string | Stored, i: number) =>
+        this.#result(type, stored, compute && (() => (compute()[i] as Computed).values));
+      if (!isList(types)) return result(types, results as string | Stored, 0);
+      return types.map((type, i) => result(type, (results as readonly (string | Stored)[])[i] as string | Stored, i));
     } catch (error) {
       if (error instanceof SubspanError) throw error;
       throw new SubspanError("TRACE_REFUSED", `kernel ${kernel} cannot be traced: ${(error as Error).message}`, {
@@ -124,31 +133,42 @@ export class TracingBackend extends KernelBackend {
   }
 
   /**
-   * Stands in for a kernel without a lowering: notes its name and finds the shapes of its outputs on tfjs's CPU backend, so
-   * that one error can name all that is missing.
+   * What a kernel makes of numbers that JavaScript gave can be read in a trace: the sizes, axes and loop counters that a model's
+   * graph computes. It is worked out when it is read. Undefined for what depends on the graph's inputs.
+   */
+  #known(kernel: string, inputs: NamedTensorInfoMap, attributes: object): (() => readonly Computed[]) | undefined {
+    const given = new Map<TensorInfo, () => BackendValues>();
+    for (const input of Object.values(inputs)) {
+      if (input === undefined) continue;
+      const { values, compute } = this.#data.get(input.dataId);
+      const numbers = values === undefined ? compute : () => values;
+      if (numbers === undefined) return undefined;
+      given.set(input, numbers);
+    }
+    let outputs: readonly Computed[] | undefined;
+    return () => {
+      outputs ??= onCpu(kernel, inputs, attributes, (input) => (given.get(input) as () => BackendValues)());
+      return outputs;
+    };
+  }
+
+  /**
+   * Stands in for a kernel without a lowering. What it makes of known numbers is a constant. Else it notes the kernel's name and
+   * finds the shapes of the outputs on tfjs's CPU backend, so that one error can name all that is missing.
    */
   pretend(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
     this.refuseRandom();
-    this.#missing.add(kernel);
-    if (!this.#pretends) this.refuseMissing();
-    const cpu = findBackend("cpu") as KernelBackend;
-    const zeros = ({ shape, dtype }: TensorInfo): TensorInfo => {
-      const size = util.sizeFromShape(shape);
-      return { dataId: cpu.write(util.makeZerosTypedArray(size, dtype as "float32"), shape, dtype), shape, dtype };
+    const known = getKernel(kernel, "cpu") && this.#known(kernel, inputs, attributes);
+    const constant = ({ values, shape, dtype }: Computed) => {
+      return { dataId: this.write(values, [...shape], dtype), shape: [...shape], dtype };
     };
-    const operands = Array.isArray(inputs)
-      ? inputs.map(zeros)
-      : Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input && zeros(input)]));
-    const rule = getKernel(kernel, "cpu");
-    if (rule === undefined) this.refuseMissing();
-    const outputs = rule.kernelFunc({
-      inputs: operands as NamedTensorInfoMap,
-      backend: cpu,
-      attrs: attributes as NamedAttrMap,
-    });
-    const unknown = (type: TensorInfo) => this.tensor(type, { name: `missing_${kernel}`, shape: type.shape });
-    for (const used of [Object.values(operands), outputs].flat()) if (used) cpu.disposeData(used.dataId, true);
-    return isList(outputs) ? outputs.map(unknown) : unknown(outputs);
+    if (known) return single(known().map(constant));
+    this.#missing.add(kernel);
+    if (!this.#pretends || getKernel(kernel, "cpu") === undefined) this.refuseMissing();
+    const zeros = ({ shape, dtype }: TensorInfo) =>
+      util.makeZerosTypedArray(util.sizeFromShape(shape), dtype as "float32");
+    const unknown = ({ shape, dtype }: Computed) => this.tensor({ shape, dtype }, { name: `missing_${kernel}`, shape });
+    return single(onCpu(kernel, inputs, attributes, zeros).map(unknown));
   }
 
   /** @throws {SubspanError} TRACE_REFUSED inside one of tfjs's random operations. */
@@ -167,8 +187,10 @@ export class TracingBackend extends KernelBackend {
     throw new MissingKernels([...this.#missing].sort());
   }
 
-  #result(type: TensorType, result: string | Stored): TensorInfo {
-    return this.tensor(type, typeof result === "string" ? { name: result, shape: type.shape } : result);
+  #result(type: TensorType, result: string | Stored, compute: (() => BackendValues) | undefined): TensorInfo {
+    const tensor = this.tensor(type, typeof result === "string" ? { name: result, shape: type.shape } : result);
+    if (compute) this.#data.get(tensor.dataId).compute = compute;
+    return tensor;
   }
 
   override write(values: BackendValues, shape: number[], dtype: DataType): object {
@@ -184,7 +206,8 @@ export class TracingBackend extends KernelBackend {
 
   override readSync(dataId: object): BackendValues {
     const entry = this.#data.get(dataId);
-    if (entry.values !== undefined) return entry.values;
+    const known = entry.values ?? entry.compute?.();
+    if (known !== undefined) return known;
     throw new SubspanError(
       "TRACE_REFUSED",
       `the value of a traced tensor (${entry.operand?.name}, shape [${entry.shape}]) was read: a trace has shapes, no data`,
@@ -234,6 +257,33 @@ export class TracingBackend extends KernelBackend {
     return 1e-7;
   }
 }
+
+/** Runs a kernel on tfjs's CPU backend, with inputs of the given numbers. */
+function onCpu(
+  kernel: string,
+  inputs: NamedTensorInfoMap,
+  attributes: object,
+  numbers: (input: TensorInfo) => BackendValues,
+): Computed[] {
+  const backend = findBackend("cpu") as KernelBackend;
+  const moved = (input: TensorInfo): TensorInfo => {
+    const { shape, dtype } = input;
+    return { dataId: backend.write(numbers(input), shape, dtype), shape, dtype };
+  };
+  const operands = (
+    Array.isArray(inputs)
+      ? inputs.map(moved)
+      : Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input && moved(input)]))
+  ) as NamedTensorInfoMap;
+  const rule = getKernel(kernel, "cpu") as KernelConfig;
+  const results = [rule.kernelFunc({ inputs: operands, backend, attrs: attributes as NamedAttrMap })].flat();
+  const outputs = results.map(({ dataId, shape, dtype }) => ({ shape, dtype, values: backend.readSync(dataId) }));
+  for (const used of [Object.values(operands), results].flat()) if (used) backend.disposeData(used.dataId, true);
+  return outputs;
+}
+
+/** As tfjs's kernels give their outputs: the one, or a list. */
+const single = <T>(outputs: readonly T[]): T | T[] => (outputs.length === 1 ? (outputs[0] as T) : [...outputs]);
 
 function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value);

@@ -1,7 +1,14 @@
-/** An elastic net's weights: of the misfit, and of |c| against c^2 / 2, in 0..1. */
+/** An elastic net's weights: of the misfit, > 0, and of |c| against c^2 / 2, in 0..1 but below 1. */
 export interface ElasticNetWeights {
   readonly gamma: number;
   readonly lambda: number;
+}
+
+export interface ElasticNetOptions extends ElasticNetWeights {
+  /** The atom that is the sample itself, whose coefficient stays 0; -1, the default, for none. */
+  readonly own?: (sample: number) => number;
+  /** How far above its minimum a row's objective may be, relative to itself. Default 1e-8. */
+  readonly tolerance?: number;
 }
 
 export interface ElasticNetSolution {
@@ -9,8 +16,6 @@ export interface ElasticNetSolution {
   readonly coefficients: Float64Array;
   /** Mean over the samples of what each row minimises. */
   readonly objective: number;
-  /** Sweeps of the sample that took most. */
-  readonly sweeps: number;
 }
 
 /**
@@ -26,82 +31,87 @@ export function elasticNetObjective(
   c: ArrayLike<number>,
   { gamma, lambda }: ElasticNetWeights,
 ): number {
+  const d = z.length;
   const residual = Float64Array.from(z);
   let price = 0;
   for (let j = 0; j < c.length; j++) {
     const value = c[j] as number;
     price += lambda * Math.abs(value) + ((1 - lambda) / 2) * value * value;
-    for (let i = 0; i < z.length; i++) residual[i]! -= value * (atoms[j * z.length + i] as number);
+    for (let i = 0; i < d; i++) residual[i]! -= value * (atoms[j * d + i] as number);
   }
   return (gamma / 2) * residual.reduce((sum, r) => sum + r * r, 0) + price;
 }
 
 /**
- * The minimum, by cyclic coordinate descent over float64 scalar products: each coefficient in turn becomes the minimiser given
- * the others,
+ * The minimum for each sample, by cyclic coordinate descent in float64: each coefficient in turn becomes the minimiser given the
+ * others,
  *
  *     c_j = sign(p) max(|p| - lambda, 0) / (gamma ||d_j||^2 + 1 - lambda),    p = gamma <d_j, z - sum_{l != j} c_l d_l>
  *
- * until no coefficient of a sweep moves by more than `tolerance`. The objective is convex, and strictly if lambda < 1.
+ * Sweeps over all atoms take turns with sweeps over those in use, until the duality gap, which bounds how far the objective is
+ * above its minimum, is within the tolerance:
+ *
+ *     gap = objective - (<z, t> - ||t||^2 / 2 gamma - sum_j max(|<d_j, t>| - lambda, 0)^2 / 2 (1 - lambda)),    t = gamma residual
  *
  * @param z - samples, [n, d]. @param atoms - [m, d].
- * @param own - the atom that is sample i itself, whose coefficient stays 0; -1 for none. Default: none.
  * @see Friedman, Hastie & Tibshirani 2010, Regularization Paths for Generalized Linear Models via Coordinate Descent, JSS 33.
  */
 export function elasticNet(
   z: ArrayLike<number>,
   atoms: ArrayLike<number>,
   d: number,
-  { own, tolerance = 1e-10, ...weights }: ElasticNetWeights & { own?: (sample: number) => number; tolerance?: number },
+  { own = () => -1, tolerance = 1e-8, ...weights }: ElasticNetOptions,
 ): ElasticNetSolution {
-  const { gamma, lambda } = weights;
   const [n, m] = [z.length / d, atoms.length / d];
-  const gram = products(atoms, atoms, d);
-  const targets = products(z, atoms, d);
+  const rows = Float64Array.from(atoms);
   const coefficients = new Float64Array(n * m);
-  let [objective, most] = [0, 0];
-  for (let sample = 0; sample < n; sample++) {
-    const c = coefficients.subarray(sample * m, (sample + 1) * m);
-    const itself = own?.(sample) ?? -1;
-    // <d_j, z - sum_l c_l d_l>, kept up to date.
-    const misfit = targets.slice(sample * m, (sample + 1) * m);
-    let sweeps = 0;
-    for (let moved = Number.POSITIVE_INFINITY; moved > tolerance; sweeps++) {
-      moved = 0;
-      for (let j = 0; j < m; j++) {
-        if (j === itself) continue;
-        const square = gram[j * m + j]!;
-        const pull = gamma * (misfit[j]! + square * c[j]!);
-        const next = (Math.sign(pull) * Math.max(Math.abs(pull) - lambda, 0)) / (gamma * square + 1 - lambda);
-        const change = next - c[j]!;
-        if (change === 0) continue;
-        c[j] = next;
-        for (let l = 0; l < m; l++) misfit[l]! -= change * gram[j * m + l]!;
-        moved = Math.max(moved, Math.abs(change));
-      }
-    }
-    most = Math.max(most, sweeps);
-    objective +=
-      elasticNetObjective(
-        Array.from({ length: d }, (_, i) => z[sample * d + i] as number),
-        atoms,
-        c,
-        weights,
-      ) / n;
+  let objective = 0;
+  for (let i = 0; i < n; i++) {
+    const sample = Float64Array.from({ length: d }, (_, k) => z[i * d + k] as number);
+    const allowed = Array.from({ length: m }, (_, j) => j).filter((j) => j !== own(i));
+    const c = coefficients.subarray(i * m, (i + 1) * m);
+    objective += minimise(sample, rows, c, allowed, weights, tolerance) / n;
   }
-  return { coefficients, objective, sweeps: most };
+  return { coefficients, objective };
 }
 
-/** Scalar products of rows, [n, m]. */
-function products(a: ArrayLike<number>, b: ArrayLike<number>, d: number): Float64Array {
-  const [n, m] = [a.length / d, b.length / d];
-  const out = new Float64Array(n * m);
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < m; j++) {
-      let sum = 0;
-      for (let k = 0; k < d; k++) sum += (a[i * d + k] as number) * (b[j * d + k] as number);
-      out[i * m + j] = sum;
+/** Fills c and returns the objective. */
+function minimise(
+  z: Float64Array,
+  atoms: Float64Array,
+  c: Float64Array,
+  allowed: readonly number[],
+  { gamma, lambda }: ElasticNetWeights,
+  tolerance: number,
+): number {
+  const d = z.length;
+  const residual = z.slice();
+  const product = (j: number, x: Float64Array) => {
+    let sum = 0;
+    for (let k = 0; k < d; k++) sum += atoms[j * d + k]! * x[k]!;
+    return sum;
+  };
+  const squares = new Map(allowed.map((j) => [j, product(j, atoms.subarray(j * d, (j + 1) * d))]));
+  const sweep = (over: readonly number[]) => {
+    for (const j of over) {
+      const square = squares.get(j) as number;
+      const pull = gamma * (product(j, residual) + square * c[j]!);
+      const next = (Math.sign(pull) * Math.max(Math.abs(pull) - lambda, 0)) / (gamma * square + 1 - lambda);
+      const change = next - c[j]!;
+      if (change === 0) continue;
+      c[j] = next;
+      for (let k = 0; k < d; k++) residual[k]! -= change * atoms[j * d + k]!;
     }
+  };
+  for (;;) {
+    sweep(allowed);
+    const used = allowed.filter((j) => c[j] !== 0);
+    for (let i = 0; i < 50; i++) sweep(used);
+    const objective = elasticNetObjective(z, atoms, c, { gamma, lambda });
+    const dual = residual.map((r) => gamma * r);
+    let bound = 0;
+    for (let k = 0; k < d; k++) bound += z[k]! * dual[k]! - dual[k]! ** 2 / (2 * gamma);
+    for (const j of allowed) bound -= Math.max(Math.abs(product(j, dual)) - lambda, 0) ** 2 / (2 * (1 - lambda));
+    if (objective - bound <= tolerance * objective) return objective;
   }
-  return out;
 }

@@ -185,7 +185,9 @@ export function sizesText(sizes: readonly number[]): string {
 const finishLine = ({ stage, seconds }: Extract<RunEvent, { readonly type: "finish" }>) =>
   `final clusters: ${stage}  ${duration(seconds)}`;
 
-function resumedLine({ phase, epoch, problem }: Extract<RunEvent, { readonly type: "resumed" }>): string {
-  const text = `going on from phase ${phase + 1}, epoch ${epoch + 1}`;
+type ResumedEvent = Extract<RunEvent, { readonly type: "resumed" }>;
+
+function resumedLine({ phase, epoch, engine, device, problem }: ResumedEvent): string {
+  const text = `going on from phase ${phase + 1}, epoch ${epoch + 1}, with ${engine} on ${device}`;
   return problem === undefined ? text : `${text}, of the checkpoint before the last: ${problem.replaceAll("\n", " ")}`;
 }

@@ -13,8 +13,8 @@ import {
   placementGraph,
 } from "./clusterer-graph.ts";
 import type { Augmentation } from "./data/index.ts";
-import type { AnyArray } from "./executors/executor.ts";
-import { CompiledFunction, type SessionSettings } from "./executors/onnx.ts";
+import type { AnyArray, SessionSettings } from "./executors/executor.ts";
+import { CompiledFunction } from "./executors/onnx.ts";
 import { BatchFunction } from "./inference.ts";
 import { Random } from "./random.ts";
 import { unitRows } from "./spectral/index.ts";

@@ -9,7 +9,15 @@ export {
   writeNpz,
 } from "./data/index.ts";
 export type { TrainEvent } from "./events.ts";
-export type { SessionSettings } from "./executors/onnx.ts";
+export type { SessionSettings } from "./executors/executor.ts";
+export {
+  type Compute,
+  computeOf,
+  ENGINES,
+  type EngineName,
+  TRAINING_DEVICES,
+  type TrainingDevice,
+} from "./executors/index.ts";
 export { exportRun } from "./export-run.ts";
 export { finishTraining } from "./finish.ts";
 export {

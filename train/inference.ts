@@ -5,8 +5,8 @@ import type { Parameters } from "../models/parameters.ts";
 import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { runInBatches } from "./batch-outputs.ts";
 import { constants } from "./clusterer-graph.ts";
-import type { AnyArray } from "./executors/executor.ts";
-import { CompiledFunction, type SessionSettings } from "./executors/onnx.ts";
+import type { AnyArray, SessionSettings } from "./executors/executor.ts";
+import { CompiledFunction } from "./executors/onnx.ts";
 
 /**
  * A function of a batch, compiled for any batch size. The arrays it computes with are constants of its graph, so that ONNX

@@ -7,6 +7,7 @@ import { type Arrays, PRESETS } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { ENGINES, TRAINING_DEVICES } from "./executors/index.ts";
 import { type EpochRow, keptEvents, metricsCsv } from "./run-log.ts";
 import { Targets } from "./targets.ts";
 import type { Position, TrainingState } from "./trainer.ts";
@@ -20,8 +21,9 @@ const runConfigSchema = z.object({
   /** The method's hyperparameters, every one. */
   config: z.record(z.string(), z.unknown()),
   seed: z.int(),
-  engine: z.literal("onnx"),
-  device: z.literal("cpu"),
+  /** What the run was begun with; it may go on with others. */
+  engine: z.enum(ENGINES),
+  device: z.enum(TRAINING_DEVICES),
   /** What was asked for: a name or a path. */
   source: z.string(),
   data: z.object({

@@ -6,7 +6,8 @@ import { type Arrays, type Method, methodNamed, type Preset } from "../models/in
 import { SubspanError } from "../runtime/errors.ts";
 import { AUGMENTATIONS, type Augmentation, type Dataset } from "./data/index.ts";
 import type { TrainEvent } from "./events.ts";
-import type { SessionSettings } from "./executors/onnx.ts";
+import type { Executor, SessionSettings } from "./executors/executor.ts";
+import { type Compute, computeOf, type EngineName, openExecutor, type TrainingDevice } from "./executors/index.ts";
 import { type FinishEvent, finishTraining } from "./finish.ts";
 import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
 import { type Finished, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
@@ -21,7 +22,7 @@ export type RunEvent =
   /** The state is on disk; training would go on from here. */
   | ({ readonly type: "saved" } & Position)
   /** Training goes on from here; `problem` says what was wrong with a newer checkpoint. */
-  | ({ readonly type: "resumed"; readonly problem?: string } & Position)
+  | ({ readonly type: "resumed"; readonly problem?: string } & Position & Compute)
   /** All phases are done; the final clusters are sought, stage by stage. */
   | { readonly type: "finishing" }
   | FinishEvent
@@ -39,7 +40,7 @@ export interface RunHooks {
   readonly signal?: AbortSignal;
   /** After this, training ends with the epoch under way, as if it were finished. */
   readonly maxMilliseconds?: number;
-  readonly session?: SessionSettings;
+  readonly session?: Omit<SessionSettings, "device">;
 }
 
 export interface RunOptions {
@@ -54,6 +55,9 @@ export interface RunOptions {
   readonly data: TrainingData;
   /** Whether a run that is in the folder may go. */
   readonly overwrite?: boolean;
+  /** What computes its steps, onnx unless given; and where, by default where the engine does first of all. */
+  readonly engine?: EngineName;
+  readonly device?: TrainingDevice;
 }
 
 /** What a resumed run is expected to be; whatever is given must be so. */
@@ -64,6 +68,9 @@ export interface ResumeOptions {
   readonly preset?: Preset;
   readonly settings?: Settings;
   readonly seed?: number;
+  /** What computes the rest; unless given, what the run was begun with. No engine is part of what a run is. */
+  readonly engine?: EngineName;
+  readonly device?: TrainingDevice;
 }
 
 /** A run as its folder has it. */
@@ -90,7 +97,8 @@ export interface FinishedRun extends Finished {
  * Trains a method on samples and keeps the run in a folder. Nothing is written before the settings and the data fit.
  *
  * @throws {SubspanError} USAGE for settings that do not exist and a folder that is taken; SHAPE_MISMATCH or TOO_FEW_SAMPLES for
- *   samples the method cannot train on; TRAINING_DIVERGED; INTERRUPTED, the state saved.
+ *   samples the method cannot train on; DEVICE_UNAVAILABLE or DEPENDENCY_MISSING for an engine that is not there;
+ *   TRAINING_DIVERGED; INTERRUPTED, the state saved.
  */
 export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promise<FinishedRun> {
   const { data, folder: path, overwrite = false } = options;
@@ -98,7 +106,9 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
   const settings = resolveConfig(method, options.preset, options.settings);
   checkTrainable(method, settings, data);
   if (hooks.signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped before training began; nothing is written");
-  const config = runConfig(options, settings);
+  const compute = computeOf(options.engine, options.device);
+  const executor = await openExecutor(compute, hooks.session);
+  const config = runConfig(options, settings, compute);
   const folder = await RunFolder.create(path, config, environment(), overwrite);
   let began = false;
   const onEvent = (event: RunEvent) => {
@@ -106,7 +116,8 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
     hooks.onEvent?.(event);
   };
   try {
-    return await train({ folder: path, config, method, settings }, folder, data, undefined, { ...hooks, onEvent });
+    const run = { folder: path, config, method, settings };
+    return await train(run, folder, data, undefined, executor, { ...hooks, onEvent });
   } catch (error) {
     // Nothing was learned, so nothing is lost; the same command works once its cause is gone.
     if (!began && (await folder.load()) === undefined) await folder.remove();
@@ -115,8 +126,8 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
 }
 
 /**
- * Goes on with a run. On the CPU the result is bit-equal to that of a run that was never stopped. A finished run is answered as
- * it is.
+ * Goes on with a run. With ONNX Runtime on the CPU the result is bit-equal to that of a run that was never stopped. A finished
+ * run is answered as it is.
  *
  * @throws {SubspanError} RUN_INVALID if there is no run, if anything that decides its result is to be other than it was, or if
  *   the data is other data; then as `startRun`.
@@ -129,14 +140,16 @@ export async function resumeRun(options: ResumeOptions, hooks: RunHooks = {}): P
     const { folder, config } = run;
     return { folder, config, parameters: state.training.parameters, ...state.finished, seconds: 0, before: true };
   }
+  const compute = computeToResume(run.config, options);
+  const executor = await openExecutor(compute, hooks.session);
   const folder = new RunFolder(options.folder);
   const position = state?.training.position ?? { phase: 0, epoch: 0, step: 0 };
   await folder.rewind(position);
   const problem = state?.problem === undefined ? {} : { problem: state.problem };
-  const resumed = { type: "resumed", ...position, ...problem } as const;
+  const resumed = { type: "resumed", ...position, ...compute, ...problem } as const;
   folder.log(resumed);
   hooks.onEvent?.(resumed);
-  return train(run, folder, options.data, state?.training, hooks);
+  return train(run, folder, options.data, state?.training, executor, hooks);
 }
 
 /** @throws {SubspanError} RUN_INVALID if there is no run, or it cannot be read. */
@@ -173,6 +186,7 @@ async function train(
   folder: RunFolder,
   data: TrainingData,
   from: TrainingState | undefined,
+  executor: Executor,
   hooks: RunHooks,
 ): Promise<FinishedRun> {
   const began = performance.now();
@@ -191,6 +205,7 @@ async function train(
   };
   const trainer = new Trainer({
     ...common,
+    executor,
     onEvent: emit,
     save: async (state) => {
       await folder.save(state);
@@ -226,7 +241,7 @@ function checkTrainable(method: Method, settings: object, { name, samples }: Tra
   method.phases(settings, sample);
 }
 
-function runConfig({ method, preset, seed, source, data }: RunOptions, settings: object): RunConfig {
+function runConfig({ method, preset, seed, source, data }: RunOptions, settings: object, compute: Compute): RunConfig {
   const { name, samples, fingerprint } = data;
   const { kind, shape } = samples;
   return {
@@ -235,12 +250,16 @@ function runConfig({ method, preset, seed, source, data }: RunOptions, settings:
     preset,
     config: settings as Record<string, unknown>,
     seed,
-    engine: "onnx",
-    device: "cpu",
+    ...compute,
     source,
     data: { name, kind, shape: shape.slice(1), samples: shape[0], fingerprint },
     version: packageVersion(),
   };
+}
+
+/** As asked, else as the run was begun; another engine computes on its own device. */
+function computeToResume(config: RunConfig, { engine = config.engine, device }: ResumeOptions): Compute {
+  return computeOf(engine, device ?? (engine === config.engine ? config.device : undefined));
 }
 
 /** What a run runs on: what may make numbers differ in their last bits. No paths, no names of people or machines. */

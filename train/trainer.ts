@@ -4,8 +4,14 @@ import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { Batches, batchPorts } from "./batches.ts";
 import type { Augmentation } from "./data/index.ts";
 import type { TrainEvent } from "./events.ts";
-import { type AnyArray, type Executor, initialState, type StepState } from "./executors/executor.ts";
-import { OnnxExecutor, type SessionSettings } from "./executors/onnx.ts";
+import {
+  type AnyArray,
+  type Executor,
+  initialState,
+  type SessionSettings,
+  type StepState,
+} from "./executors/executor.ts";
+import { OnnxExecutor } from "./executors/onnx.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
 import { Means, Pace } from "./pace.ts";
 import { Random } from "./random.ts";
@@ -41,10 +47,9 @@ export interface TrainerOptions {
   readonly samples: Samples;
   readonly augmentation: Augmentation;
   readonly seed: number;
-  /** Of what runs beside the steps: encoding and prediction over all samples. */
-  readonly session?: SessionSettings;
   /** Computes the steps; unless given, ONNX Runtime does, with `session`. */
   readonly executor?: Executor;
+  readonly session?: SessionSettings;
   readonly onEvent?: (event: TrainEvent) => void;
   /** Called after every epoch, and when the run is stopped. */
   readonly save?: (state: TrainingState) => Promise<void>;
@@ -73,12 +78,14 @@ export function sampleType({ kind, shape }: Samples): SampleType {
 export class Trainer {
   readonly #options: TrainerOptions;
   readonly #phases: readonly Phase[];
+  readonly #executor: Executor;
   readonly #batches: Batches;
   readonly #pace: Pace;
 
   constructor(options: TrainerOptions) {
     this.#options = options;
     this.#phases = options.method.phases(options.config, sampleType(options.samples));
+    this.#executor = options.executor ?? new OnnxExecutor(options.session);
     this.#batches = new Batches(options.samples, options.augmentation);
     const epochs = this.#phases.reduce((sum, phase) => sum + phase.epochs * phaseCost(phase), 0);
     this.#pace = new Pace(epochs * options.samples.shape[0]);
@@ -125,7 +132,7 @@ export class Trainer {
   }
 
   async #runPhase(index: number, start: TrainingState): Promise<TrainingState> {
-    const { config, method, samples, seed, session, executor = new OnnxExecutor(session) } = this.#options;
+    const { config, method, samples, seed } = this.#options;
     const declared = this.#phases[index] as Phase;
     const n = samples.shape[0];
     const phase = { ...declared, batch: Math.min(declared.batch, n) };
@@ -146,7 +153,7 @@ export class Trainer {
     };
     const from: StepState =
       start.moments === undefined ? initialState(trained) : { parameters: trained, ...start.moments };
-    const step = await executor.prepare(definition, from, frozen);
+    const step = await this.#executor.prepare(definition, from, frozen);
     const stateAt = (position: Position): TrainingState => {
       const { parameters: updated, ...moments } = step.state;
       return { parameters: { ...parameters, ...updated }, moments, position, ...(targets && { targets }) };
@@ -237,8 +244,8 @@ export class Trainer {
     arrays: Arrays,
     versions: readonly ((rows: Int32Array) => AnyArray)[],
   ): Promise<NumberArray[]> {
-    const { samples, session } = this.#options;
-    const compiled = await BatchFunction.compile(fn, samplePort(samples), arrays, session);
+    const { samples } = this.#options;
+    const compiled = await BatchFunction.compile(fn, samplePort(samples), arrays, this.#executor.session);
     try {
       const results: NumberArray[] = [];
       for (const version of versions) results.push(await compiled.run(samples.shape[0], INFERENCE_BATCH, version));

@@ -2,7 +2,10 @@ import { readFile } from "node:fs/promises";
 import { methodNamed, PRESETS, type Preset } from "../../models/index.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import {
+  computeOf,
   type Dataset,
+  ENGINES,
+  type EngineName,
   type FinishedRun,
   hyperparameters,
   loadSource,
@@ -13,16 +16,15 @@ import {
   resumeRun,
   type Settings,
   startRun,
+  TRAINING_DEVICES,
   type TrainingData,
+  type TrainingDevice,
 } from "../../train/index.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { type Options, settingsOf } from "../options.ts";
 import { createReporter, type Reporter, sizesText } from "../progress.ts";
 import { classNames, scoreCells, scoresOf } from "../scores.ts";
 import { duration, pairs, percent, table } from "../text.ts";
-
-const ENGINES = ["onnx", "tfjs-node-gpu", "tfjs-node"] as const;
-const DEVICES = ["cpu", "webgpu", "cuda"] as const;
 
 export const train: Command = {
   usage: "train",
@@ -39,8 +41,8 @@ export const train: Command = {
     ["--resume", "Go on with the run in --out"],
     ["--overwrite", "Replace the run in --out"],
     ["--max-time <time>", "End with the epoch under way then, such as 10m"],
-    ["--engine <name>", "onnx"],
-    ["--device <name>", "cpu"],
+    ["--engine <name>", `What computes training steps: ${ENGINES.join(", ")}; onnx unless said`],
+    ["--device <name>", `Where: ${TRAINING_DEVICES.join(", ")}; cpu unless said`],
     ["--json", "Events as JSON lines"],
   ],
   examples: [
@@ -56,7 +58,6 @@ const usage = (message: string) => new SubspanError("USAGE", message);
 
 async function run(context: CommandContext): Promise<void> {
   const { options, io, signal, program } = context;
-  refuseOtherEngines(options);
   const asked = await askedOf(options);
   const reporter = createReporter(io, options.has("json"));
   const maxMilliseconds = options.duration("max-time");
@@ -89,22 +90,13 @@ export async function resumable<T>(folder: string, program: string, work: () => 
 /** What training gets of a data set. */
 export const unlabelled = ({ name, samples, fingerprint }: Dataset): TrainingData => ({ name, samples, fingerprint });
 
-function refuseOtherEngines(options: Options): void {
-  for (const [name, choices] of [
-    ["engine", ENGINES],
-    ["device", DEVICES],
-  ] as const) {
-    const [only] = choices;
-    const value = options.choice<string>(name, choices) ?? only;
-    if (value !== only) throw usage(`--${name} ${value} is not available in this version; training runs on ${only}`);
-  }
-}
-
 /** What the options say of a run, whether it starts or goes on. */
 interface Asked {
   readonly method?: string;
   readonly preset?: Preset;
   readonly seed?: number;
+  readonly engine?: EngineName;
+  readonly device?: TrainingDevice;
   readonly settings: Settings;
 }
 
@@ -112,6 +104,8 @@ async function askedOf(options: Options): Promise<Asked> {
   const method = options.text("method");
   const preset = options.choice("preset", PRESETS);
   const seed = options.integer("seed", 0);
+  const engine = options.choice("engine", ENGINES);
+  const device = options.choice("device", TRAINING_DEVICES);
   const clusters = options.integer("clusters", 1);
   const file = options.text("config");
   const set = settingsOf(options.list("set"));
@@ -121,6 +115,8 @@ async function askedOf(options: Options): Promise<Asked> {
     ...(method === undefined ? {} : { method }),
     ...(preset === undefined ? {} : { preset }),
     ...(seed === undefined ? {} : { seed }),
+    ...(engine === undefined ? {} : { engine }),
+    ...(device === undefined ? {} : { device }),
   };
 }
 
@@ -146,13 +142,15 @@ async function started(options: Options, asked: Asked, reporter: Reporter): Prom
   const source = options.required("data", "digits:train");
   if (asked.settings.clusters === undefined)
     throw usage("--clusters is needed: how many clusters there are, such as --clusters 10 for digits");
-  const { preset = "best", seed = 0, settings } = asked;
-  resolveConfig(methodNamed(method), preset, settings); // what is wrong with them is said before samples are read
+  const { preset = "best", seed = 0 } = asked;
+  // What is wrong with them is said before samples are read.
+  resolveConfig(methodNamed(method), preset, asked.settings);
+  computeOf(asked.engine, asked.device);
   const folder = options.text("out") ?? `runs/${[slug(source), method, preset, seed].join("-")}`;
   reporter.doing(`reading ${source}`);
   const dataset = await loadSource(source);
   const overwrite = options.has("overwrite");
-  const run = { folder, method, preset, settings, seed, source, data: unlabelled(dataset), overwrite };
+  const run = { ...asked, folder, method, preset, seed, source, data: unlabelled(dataset), overwrite };
   return { folder, dataset, run: (hooks) => startRun(run, hooks) };
 }
 

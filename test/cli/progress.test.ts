@@ -45,7 +45,7 @@ describe("the bar", () => {
 });
 
 const EVENTS: RunEvent[] = [
-  { type: "resumed", phase: 0, epoch: 1, step: 0 },
+  { type: "resumed", phase: 0, epoch: 1, step: 0, engine: "onnx", device: "cpu" },
   { type: "phase", phase: "joint 1", index: 1, phases: 3, epochs: 2 },
   { type: "clustering", eigenvectors: 12, sizes: [900, 1100], seconds: 2.04 },
   step,
@@ -73,7 +73,7 @@ describe("progress", () => {
     reporter.close();
     expect(io.text).toEqual({
       out: "",
-      err: `going on from phase 1, epoch 2
+      err: `going on from phase 1, epoch 2, with onnx on cpu
 joint 1: 2 epochs (phase 2 of 3)
 clustering: 2 clusters of 900 to 1,100 samples with 12 eigenvectors  2.0 s
 joint 1 1/2  loss 0.5  1.0 % changed cluster  4.0 s

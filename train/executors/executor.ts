@@ -1,3 +1,4 @@
+import type { Device } from "../../runtime/devices.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import type { StepDefinition } from "../step.ts";
 
@@ -20,8 +21,18 @@ export interface Step {
   dispose(): Promise<void>;
 }
 
+/** What a session of ONNX Runtime runs with. */
+export interface SessionSettings {
+  /** The execution provider, cpu unless given; there is no fallback to another. */
+  readonly device?: Device;
+  /** Threads of one operator; repeated runs on the CPU are bit-equal at any number. */
+  readonly threads?: number;
+}
+
 /** What computes training steps. Every executor gives the same losses, up to rounding, and goes on from any other's state. */
 export interface Executor {
+  /** Of the ONNX Runtime sessions beside the steps: encoding and prediction over all samples. */
+  readonly session: SessionSettings;
   prepare(definition: StepDefinition, state: StepState, frozen: Readonly<Record<string, NumberArray>>): Promise<Step>;
 }
 

@@ -1,14 +1,13 @@
+import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
-import { encodeModel, type Model } from "../../export/index.ts";
+import { encodeModel, type Model, trace } from "../../export/index.ts";
+import { type Device, reasonOf, walkLadder } from "../../runtime/devices.ts";
+import { SubspanError } from "../../runtime/errors.ts";
+import { NODE_LADDER, whyNot } from "../../runtime/node-devices.ts";
 import type { ElementType } from "../../runtime/onnx-schema.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import { compileStep, PORT, type StepDefinition } from "../step.ts";
-import type { AnyArray, Executor, Step, StepState } from "./executor.ts";
-
-export interface SessionSettings {
-  /** Threads of one operator; repeated runs are bit-equal at any number. */
-  readonly threads?: number;
-}
+import type { AnyArray, Executor, SessionSettings, Step, StepState } from "./executor.ts";
 
 /** A traced model that can be run: named arrays in, named arrays out. */
 export class CompiledFunction {
@@ -20,20 +19,12 @@ export class CompiledFunction {
     this.#types = types;
   }
 
-  static async compile(model: Model, { threads }: SessionSettings = {}): Promise<CompiledFunction> {
-    const session = await ort.InferenceSession.create(encodeModel(model), {
-      executionProviders: ["cpu"],
-      graphOptimizationLevel: "all",
-      logSeverityLevel: 3,
-      extra: {
-        // Adam's moments of quiet weights sink to numbers that CPUs multiply a hundred times slower.
-        session: { set_denormal_as_zero: "1" },
-        // The tracer has placed every transpose; moved past reshapes, they take three times as long.
-        optimization: { disable_specified_optimizers: "TransposeOptimizer;TransposeOptimizer_CPUExecutionProvider" },
-      },
-      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-    });
-    return new CompiledFunction(session, Object.fromEntries(model.inputs.map(({ name, type }) => [name, type])));
+  /** @throws {SubspanError} DEVICE_UNAVAILABLE with the remedy. */
+  static async compile(model: Model, { device = "cpu", threads }: SessionSettings = {}): Promise<CompiledFunction> {
+    const bytes = encodeModel(model);
+    const open = () => createSession(bytes, device, threads);
+    const { opened } = await walkLadder(device, true, NODE_LADDER, open);
+    return new CompiledFunction(opened, Object.fromEntries(model.inputs.map(({ name, type }) => [name, type])));
   }
 
   tensor(name: string, { data, shape }: AnyArray): ort.Tensor {
@@ -58,16 +49,49 @@ export class CompiledFunction {
   }
 }
 
+async function createSession(graph: Uint8Array, device: Device, threads: number | undefined) {
+  const reason = await whyNot(device);
+  if (reason !== undefined) throw new Error(reason);
+  return ort.InferenceSession.create(graph, {
+    executionProviders: [device],
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    extra: {
+      // Adam's moments of quiet weights sink to numbers that CPUs multiply a hundred times slower.
+      session: { set_denormal_as_zero: "1" },
+      // The tracer has placed every transpose; moved past reshapes, they take three times as long.
+      optimization: { disable_specified_optimizers: "TransposeOptimizer;TransposeOptimizer_CPUExecutionProvider" },
+    },
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+  });
+}
+
 /** Compiles steps with ONNX Runtime: the default engine. */
 export class OnnxExecutor implements Executor {
-  readonly #settings: SessionSettings;
+  readonly session: SessionSettings;
 
-  constructor(settings: SessionSettings = {}) {
-    this.#settings = settings;
+  constructor(session: SessionSettings = {}) {
+    this.session = session;
+  }
+
+  /** Has the device compute once: a session may open and fail to run. @throws {SubspanError} DEVICE_UNAVAILABLE. */
+  static async open(session: SessionSettings): Promise<OnnxExecutor> {
+    const x = { type: "float32", shape: [1] } as const;
+    const square = trace(({ x }) => ({ y: tf.square(x as tf.Tensor) }), { inputs: { x } });
+    const probe = await CompiledFunction.compile(square, session);
+    try {
+      await probe.run({ x: { data: Float32Array.of(2), shape: [1] } });
+    } catch (cause) {
+      const message = `${session.device ?? "cpu"}: ${reasonOf(cause)}`;
+      throw new SubspanError("DEVICE_UNAVAILABLE", message, { cause: cause as Error });
+    } finally {
+      await probe.dispose();
+    }
+    return new OnnxExecutor(session);
   }
 
   prepare(definition: StepDefinition, state: StepState, frozen: Readonly<Record<string, NumberArray>>): Promise<Step> {
-    return OnnxStep.compile(definition, state, frozen, this.#settings);
+    return OnnxStep.compile(definition, state, frozen, this.session);
   }
 }
 

@@ -1,25 +1,12 @@
 import type { NumberArray } from "../../runtime/samples.ts";
-import type { Random } from "../random.ts";
 import { selfTunedAffinity } from "./affinity.ts";
+import { eigenvectorRange, type PartitionOptions, partition } from "./balance.ts";
 import { leadingEigenpairs } from "./eigen.ts";
-import { type KMeansResult, kMeans } from "./kmeans.ts";
 import { normalisedAffinity } from "./laplacian.ts";
 import { nearestNeighbours } from "./neighbours.ts";
 import type { SparseSymmetric } from "./sparse.ts";
 
-/** How many eigenvectors more than clusters the balance rule tries. */
-const BALANCE_RANGE = 4;
-
-export interface AffinityClusteringOptions {
-  readonly clusters: number;
-  /** m, or "balance" (the default): the m in clusters..clusters + 4 with the most even cluster sizes. */
-  readonly eigenvectors?: number | "balance";
-  /** Starts of k-means. Default 20. */
-  readonly restarts?: number;
-  readonly random: Random;
-}
-
-export interface SpectralClusteringOptions extends AffinityClusteringOptions {
+export interface SpectralClusteringOptions extends PartitionOptions {
   /** Nearest neighbours a sample is joined to. Default 10. */
   readonly neighbours?: number;
   /** The neighbour whose distance is a sample's local scale. Default 7. */
@@ -70,69 +57,21 @@ export async function spectralClustering(
   return { ...affinityClustering(affinity, options), localScales };
 }
 
-/**
- * Spectral clustering of an affinity, see `spectralClustering`.
- *
- * "balance" chooses m without labels: it clusters with m = clusters..clusters + 4 and keeps the partition with the highest
- * entropy of cluster sizes (the fewest eigenvectors of equals). It assumes classes of about equal size. On augmented MNIST
- * latents before self-training it scored 13 points above m = clusters and, but for one run of four (0.9 points), within 0.2
- * points of the best m; on Fashion-MNIST, whose spectrum has no gap, no rule was reliable.
- */
-export function affinityClustering(affinity: SparseSymmetric, options: AffinityClusteringOptions): AffinityClustering {
-  const { clusters, eigenvectors = "balance", restarts = 20, random } = options;
+/** Spectral clustering of an affinity, see `spectralClustering`; for the number of eigenvectors `partition`. */
+export function affinityClustering(affinity: SparseSymmetric, options: PartitionOptions): AffinityClustering {
   const operator = normalisedAffinity(affinity);
   const { n, degrees } = operator;
-  const most = eigenvectors === "balance" ? Math.min(n, clusters + BALANCE_RANGE) : eigenvectors;
-  const computed = Math.max(most, Math.min(n, most + 1)); // One more, for the gap behind the last.
-  const { values, vectors } = leadingEigenpairs(operator, computed, { random });
+  const range = eigenvectorRange(options, n);
+  const { computed } = range;
+  const { values, vectors } = leadingEigenpairs(operator, computed, { random: options.random });
   // Rounding leaves a little in the rows of samples without affinity, which scaling to length 1 would blow up.
   for (let i = 0; i < n; i++) if (degrees[i] === 0) vectors.fill(0, i * computed, (i + 1) * computed);
-  let best: { readonly m: number; readonly entropy: number; readonly result: KMeansResult } | undefined;
-  for (let m = eigenvectors === "balance" ? Math.min(n, clusters) : eigenvectors; m <= most; m++) {
-    const result = kMeans(unitRows(leadingColumns(vectors, computed, m)), { clusters, restarts, random });
-    const entropy = sizeEntropy(result.labels, clusters);
-    if (best === undefined || entropy > best.entropy) best = { m, entropy, result };
-  }
-  const { m, result } = best!;
-  const raw = leadingColumns(vectors, computed, m);
+  const { inertia: _, ...found } = partition({ data: vectors, shape: [n, computed] }, range, options);
   return {
-    labels: result.labels,
-    embedding: unitRows(raw),
-    eigenvectors: m,
-    eigenvalues: values.slice(0, m),
-    vectors: raw,
+    ...found,
+    eigenvalues: values.slice(0, found.eigenvectors),
     eigengaps: Float64Array.from({ length: computed - 1 }, (_, i) => values[i]! - values[i + 1]!),
     degrees,
-    centres: result.centres,
     affinity,
   };
-}
-
-/** Rows scaled to length 1; a row of zeros stays. Same type, [n, d]. */
-export function unitRows<T extends Float32Array | Float64Array>({ data, shape }: NumberArray<T>): NumberArray<T> {
-  const [n = 0, d = 0] = shape;
-  const scaled = data.slice() as T;
-  for (let i = 0; i < n; i++) {
-    let squared = 0;
-    for (let j = 0; j < d; j++) squared += data[i * d + j]! ** 2;
-    if (squared > 0) for (let j = 0; j < d; j++) scaled[i * d + j]! /= Math.sqrt(squared);
-  }
-  return { data: scaled, shape };
-}
-
-/** The first m of `width` columns, [n, m]. */
-function leadingColumns(vectors: Float64Array, width: number, m: number): NumberArray<Float64Array> {
-  const n = vectors.length / width;
-  const data = new Float64Array(n * m);
-  for (let i = 0; i < n; i++) data.set(vectors.subarray(i * width, i * width + m), i * m);
-  return { data, shape: [n, m] };
-}
-
-/** Entropy of the cluster sizes in nats: 0 (all in one) to ln(clusters) (all equal). */
-function sizeEntropy(labels: Int32Array, clusters: number): number {
-  const sizes = new Int32Array(clusters);
-  for (const label of labels) sizes[label]!++;
-  let entropy = 0;
-  for (const size of sizes) if (size > 0) entropy -= (size / labels.length) * Math.log(size / labels.length);
-  return entropy;
 }

@@ -1,12 +1,19 @@
 export { adaptiveNeighbourAffinity, type SelfTunedAffinity, selfTunedAffinity } from "./affinity.ts";
+export { anchorCentres, anchorPicks } from "./anchors.ts";
+export { type Partition, type PartitionOptions, unitRows } from "./balance.ts";
+export {
+  type AnchorWeights,
+  type AnchorWeightsOptions,
+  anchorWeights,
+  type BipartiteClustering,
+  bipartiteClustering,
+} from "./bipartite.ts";
 export {
   type AffinityClustering,
-  type AffinityClusteringOptions,
   affinityClustering,
   type SpectralClustering,
   type SpectralClusteringOptions,
   spectralClustering,
-  unitRows,
 } from "./clustering.ts";
 export { type EigenOptions, type Eigenpairs, leadingEigenpairs } from "./eigen.ts";
 export { type KMeansOptions, type KMeansResult, kMeans } from "./kmeans.ts";

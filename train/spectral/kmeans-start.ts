@@ -45,7 +45,7 @@ function nearestWith(x: Float64Array, d: number, chosen: number, nearest: Float6
   return sum;
 }
 
-function runningSum(values: Float64Array): Float64Array {
+export function runningSum(values: Float64Array): Float64Array {
   const sums = new Float64Array(values.length);
   let sum = 0;
   for (let i = 0; i < values.length; i++) sums[i] = sum += values[i]!;
@@ -53,7 +53,7 @@ function runningSum(values: Float64Array): Float64Array {
 }
 
 /** An index drawn in proportion to the increments of `cumulative`; evenly if they are all 0. */
-function draw(cumulative: Float64Array, random: Random): number {
+export function draw(cumulative: Float64Array, random: Random): number {
   const total = cumulative.at(-1)!;
   if (total === 0) return random.integer(cumulative.length);
   const target = random.uniform(0, total);

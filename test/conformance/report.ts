@@ -37,7 +37,8 @@ export function summary(tests: readonly Test[]): string {
 tfjs-core ships the tests that its backends must pass. \`npm run test:conformance\` runs those of version 4.22.0 on a backend that
 computes by what subspan compiles: every kernel call is lowered to ONNX nodes as in a trace, and reading a tensor runs the nodes it
 needs on ONNX Runtime. Each test runs three times: on tfjs's CPU backend, which is the reference, and on ours with the test's
-numbers as inputs of the graph and as its constants. It passes if it passes in both forms, with tfjs's own tolerance (1e-3).
+numbers as inputs of the graph and as its constants. It passes if it passes in both forms, with tfjs's own tolerance (1e-3); where
+numbers decide a shape and a lowering refuses them as inputs, as constants.
 The command writes this page; \`conformance.csv\` has a row for every test that did not pass.
 
 **${all.passed} of ${all.passed + all.failed} pass, ${rate(all)}**; ONNX Runtime ran for ${executed} of them, the others look at shapes or expect an error.

@@ -28,20 +28,56 @@ export type Arrays = Readonly<Record<string, NumberArray>>;
 export interface Phase {
   readonly name: string;
   readonly epochs: number;
-  /** Samples a step; what is left over at the end of an epoch waits for the next shuffle. */
-  readonly batch: number;
-  /** Adam's rate after a linear warm-up of `warmup` steps; from there a cosine takes it to 5 %. */
+  /** Samples a step; what is left over at the end of an epoch waits for the next shuffle. "all": every sample, in order. */
+  readonly batch: number | "all";
+  /** Adam's rate after a linear warm-up of `warmup` steps; from there a cosine takes it to 5 %, unless it is constant. */
   readonly learningRate: number;
   readonly warmup: number;
+  readonly schedule?: "cosine" | "constant";
   /** Prefixes of the names of the parameters that are updated; the others stay. */
   readonly trainable: readonly string[];
+  /** Prefixes of the names of the parameters that `update` renews after each step. */
+  readonly updated?: readonly string[];
   readonly inputs: Readonly<Record<string, BatchInput>>;
   /** Whether the phase starts with a spectral clustering of the latents, whose soft assignments are targets. */
   readonly targets: boolean;
-  /** New values of parameters when the phase starts, from the cluster structure just found. */
-  readonly begin?: (structure: ClusterStart) => Arrays;
+  /** Whether it starts with an adaptive-neighbour graph of the latents, of so many neighbours each. */
+  readonly graph?: { readonly neighbours: number };
+  /** New parameters, or new values of parameters, when the phase starts, from what was just found. */
+  readonly begin?: (found: PhaseStart) => Arrays;
+  /** Ends the phase early: when the mean loss of `epochs` epochs is not lower than that of as many before by this share. */
+  readonly stop?: { readonly improvement: number; readonly epochs: number };
+  /** Takes an affinity from coefficients as they are learned, and ends the phase when it settles. */
+  readonly affinity?: AffinityWatch;
+  /** New values of the parameters named by `updated`, from all parameters before the step. Pure: it is traced. */
+  update?(parameters: Parameters, batch: Parameters): Readonly<Record<string, tf.Tensor>>;
   /** The weighted terms of the loss, scalars by name; their sum is minimised. Pure: it is traced. */
   loss(parameters: Parameters, batch: Parameters): Readonly<Record<string, tf.Scalar>>;
+}
+
+/** What is known of all samples when a phase starts. */
+export interface PhaseStart {
+  readonly samples: number;
+  /** Where the phase has targets. */
+  readonly clustering?: ClusterStart;
+  /** Where it has a graph: its Laplacian, [n, n]. */
+  readonly laplacian?: NumberArray;
+}
+
+/** How self-expressive coefficients become an affinity: symmetrised, or post-processed (`train/spectral/refined-affinity.ts`). */
+export type Refinement =
+  | { readonly form: "plain" }
+  | { readonly form: "post-processed"; readonly kept: number; readonly rank: number; readonly power: number };
+
+/** From epoch `first` on, every `every` epochs, an affinity is taken; what is clustered is their mean. */
+export interface AffinityWatch {
+  /** Name of the parameter that holds the coefficients, [n, n]. */
+  readonly of: string;
+  readonly first: number;
+  readonly every: number;
+  /** The phase ends when the mean moves by less than this, relative to its norm; 0: never. */
+  readonly tolerance: number;
+  readonly refinement: Refinement;
 }
 
 /** What a spectral clustering of the latents knows when a phase starts. */

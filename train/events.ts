@@ -30,6 +30,10 @@ export type TrainEvent =
       readonly seconds: number;
       /** Share of samples whose soft label changed cluster, where the phase has soft labels. */
       readonly changed?: number;
+      /** How far the mean affinity moved, relative to its norm, where the phase took one. */
+      readonly moved?: number;
+      /** Why the phase ends with this epoch, if before its last. */
+      readonly stop?: string;
     }
   | {
       readonly type: "clustering";

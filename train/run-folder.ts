@@ -163,7 +163,10 @@ type Tensors = Record<string, NumberArray<Float32Array | Int32Array>>;
 
 const list = (data: Int32Array) => ({ data, shape: [data.length] });
 
-function toCheckpoint({ parameters, moments, targets, position }: TrainingState, finished: Finished | undefined) {
+function toCheckpoint(
+  { parameters, moments, targets, watched, position }: TrainingState,
+  finished: Finished | undefined,
+) {
   const tensors: Tensors = {};
   const put = (kind: string, arrays: Arrays = {}) => {
     for (const [name, array] of Object.entries(arrays)) tensors[`${kind}/${name}`] = array;
@@ -171,6 +174,7 @@ function toCheckpoint({ parameters, moments, targets, position }: TrainingState,
   put("parameter", parameters);
   put("m", moments?.m);
   put("v", moments?.v);
+  put("watched", watched);
   put("structure", finished?.structure);
   if (targets !== undefined) {
     tensors["target/values"] = targets.values;
@@ -210,6 +214,7 @@ function fromCheckpoint(path: string, { tensors, metadata }: { tensors: Tensors;
   const training: TrainingState = {
     parameters: take("parameter"),
     position: read(positionSchema, metadata.position, "position"),
+    watched: take("watched"),
     ...(metadata.t === undefined ? {} : { moments: { m: take("m"), v: take("v"), t: Number(metadata.t) } }),
     ...(targets === undefined ? {} : { targets }),
   };

@@ -10,18 +10,23 @@ export interface StepDefinition {
   readonly trainable: Readonly<Record<string, readonly number[]>>;
   /** Shapes of the parameters that are used and stay. */
   readonly frozen: Readonly<Record<string, readonly number[]>>;
+  /** Shapes of the parameters that `update` renews. */
+  readonly buffers?: Readonly<Record<string, readonly number[]>>;
   readonly batch: Readonly<Record<string, PortType>>;
   /** Weighted terms, scalars; their sum is the loss. */
   readonly loss: (parameters: Parameters, batch: Parameters) => Readonly<Record<string, tf.Scalar>>;
+  /** New values of all buffers, from the parameters before the step: a momentum encoder, a queue of latents. Pure. */
+  readonly update?: (parameters: Parameters, batch: Parameters) => Readonly<Record<string, tf.Tensor>>;
   readonly adam?: AdamSettings;
 }
 
-/** Names of a step's ports: a parameter and its moments, a frozen parameter, an input of the batch, a term of the loss. */
+/** Names of a step's ports: a parameter and its moments, one that is frozen or a buffer, an input of the batch, a loss term. */
 export const PORT = {
   parameter: (name: string) => `parameter/${name}`,
   m: (name: string) => `m/${name}`,
   v: (name: string) => `v/${name}`,
   frozen: (name: string) => `frozen/${name}`,
+  buffer: (name: string) => `buffer/${name}`,
   batch: (name: string) => `batch/${name}`,
   term: (name: string) => `term/${name}`,
   next: (port: string) => `next/${port}`,
@@ -36,15 +41,20 @@ export const PORT = {
 export function stepFunction({
   trainable,
   frozen,
+  buffers = {},
   batch,
   loss,
+  update,
   adam: settings,
 }: StepDefinition): (inputs: Tensors) => Tensors {
   const names = Object.keys(trainable);
   const pick = (inputs: Tensors, keys: readonly string[], port: (name: string) => string): Record<string, tf.Tensor> =>
     Object.fromEntries(keys.map((name) => [name, inputs[port(name)] as tf.Tensor]));
   return (inputs) => {
-    const held = pick(inputs, Object.keys(frozen), PORT.frozen);
+    const held = {
+      ...pick(inputs, Object.keys(frozen), PORT.frozen),
+      ...pick(inputs, Object.keys(buffers), PORT.buffer),
+    };
     const data = pick(inputs, Object.keys(batch), PORT.batch);
     const parameters = pick(inputs, names, PORT.parameter);
     const termsOf = (own: Parameters) => loss({ ...held, ...own }, data);
@@ -60,6 +70,8 @@ export function stepFunction({
       outputs[PORT.next(PORT.m(name))] = next.state.m[name] as tf.Tensor;
       outputs[PORT.next(PORT.v(name))] = next.state.v[name] as tf.Tensor;
     }
+    const renewed = update?.({ ...held, ...parameters }, data) ?? {};
+    for (const name of Object.keys(buffers)) outputs[PORT.next(PORT.buffer(name))] = renewed[name] as tf.Tensor;
     // tf.grads keeps no intermediate value. In a trace this second forward pass is the nodes of the first.
     for (const [name, term] of Object.entries(termsOf(parameters))) outputs[PORT.term(name)] = term;
     return outputs;
@@ -76,6 +88,9 @@ export function compileStep(definition: StepDefinition): Model {
     for (const port of [PORT.parameter, PORT.m, PORT.v]) inputs[port(name)] = { type: "float32", shape };
   }
   for (const [name, shape] of Object.entries(definition.frozen)) inputs[PORT.frozen(name)] = { type: "float32", shape };
+  for (const [name, shape] of Object.entries(definition.buffers ?? {})) {
+    inputs[PORT.buffer(name)] = { type: "float32", shape };
+  }
   for (const [name, port] of Object.entries(definition.batch)) inputs[PORT.batch(name)] = port;
   return trace(stepFunction(definition), { inputs, convolutions: "channels-batch", name: "step" });
 }

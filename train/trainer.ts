@@ -14,10 +14,12 @@ import {
 import { OnnxExecutor } from "./executors/onnx.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
 import { Means, Pace } from "./pace.ts";
+import { priorLaplacian } from "./prior-graph.ts";
 import { Random } from "./random.ts";
 import { unitRows } from "./spectral/index.ts";
 import { clusterLatents } from "./structure.ts";
 import { Targets } from "./targets.ts";
+import { Watch } from "./watch.ts";
 
 /** Samples encoded at once outside training steps. */
 export const INFERENCE_BATCH = 500;
@@ -38,6 +40,8 @@ export interface TrainingState {
   /** Adam's moments in the phase under way. */
   readonly moments?: Pick<StepState, "m" | "v" | "t">;
   readonly targets?: Targets;
+  /** What the phase under way has watched of itself. */
+  readonly watched?: Arrays;
   readonly position: Position;
 }
 
@@ -95,7 +99,7 @@ export class Trainer {
   #imagesBefore({ phase: index, epoch, step }: Position): number {
     const n = this.#options.samples.shape[0];
     return this.#phases.slice(0, index + 1).reduce((sum, phase, i) => {
-      const samples = i < index ? phase.epochs * n : epoch * n + step * Math.min(phase.batch, n);
+      const samples = i < index ? phase.epochs * n : epoch * n + step * batchSize(phase, n);
       return sum + samples * phaseCost(phase);
     }, 0);
   }
@@ -135,35 +139,43 @@ export class Trainer {
     const { config, method, samples, seed } = this.#options;
     const declared = this.#phases[index] as Phase;
     const n = samples.shape[0];
-    const phase = { ...declared, batch: Math.min(declared.batch, n) };
+    const phase = { ...declared, batch: batchSize(declared, n) };
     const { name, epochs } = phase;
+    const watch = new Watch(phase, start.watched);
     this.#emit({ type: "phase", phase: name, index, phases: this.#phases.length, epochs });
 
     let { parameters, targets } = start;
-    if (start.moments === undefined && phase.targets)
-      [parameters, targets] = await this.#startFromClusters(phase, index, parameters);
-    const isTrained = (parameter: string) => phase.trainable.some((prefix) => parameter.startsWith(prefix));
-    const trained = filterArrays(parameters, isTrained);
-    const frozen = filterArrays(parameters, (parameter) => !isTrained(parameter));
+    if (start.moments === undefined) [parameters, targets] = await this.#begin(phase, index, parameters, targets);
+    const trained = filterArrays(parameters, (name) => startsWithAny(name, phase.trainable));
+    const buffers = filterArrays(parameters, (name) => startsWithAny(name, phase.updated ?? []));
+    const frozen = filterArrays(parameters, (name) => !(name in trained) && !(name in buffers));
     const definition = {
       trainable: shapes(trained),
       frozen: shapes(frozen),
+      buffers: shapes(buffers),
       batch: batchPorts(phase, samples, method.spectral(config).clusters),
       loss: phase.loss,
+      ...(phase.update && { update: phase.update }),
     };
     const from: StepState =
-      start.moments === undefined ? initialState(trained) : { parameters: trained, ...start.moments };
+      start.moments === undefined ? initialState(trained, buffers) : { parameters: trained, buffers, ...start.moments };
     const step = await this.#executor.prepare(definition, from, frozen);
     const stateAt = (position: Position): TrainingState => {
-      const { parameters: updated, ...moments } = step.state;
-      return { parameters: { ...parameters, ...updated }, moments, position, ...(targets && { targets }) };
+      const { parameters: updated, buffers: renewed, ...moments } = step.state;
+      const common = { moments, position, watched: watch.arrays, ...(targets && { targets }) };
+      return { parameters: { ...parameters, ...updated, ...renewed }, ...common };
+    };
+    const ended = async (): Promise<TrainingState> => {
+      const { moments: _, watched: __, ...state } = stateAt({ phase: index + 1, epoch: 0, step: 0 });
+      return { ...state, parameters: { ...state.parameters, ...(await watch.end(state.parameters)) } };
     };
 
     const steps = Math.floor(n / phase.batch);
     try {
       for (let epoch = start.position.epoch; epoch < epochs && !this.#late(); epoch++) {
         const began = performance.now();
-        const order = new Random(seed, `shuffle ${index}.${epoch}`).permutation(n);
+        const shuffle = new Random(seed, `shuffle ${index}.${epoch}`);
+        const order = declared.batch === "all" ? Int32Array.from({ length: n }, (_, i) => i) : shuffle.permutation(n);
         const first = epoch === start.position.epoch ? start.position.step : 0;
         const means = new Means();
         for (let i = first; i < steps; i++) {
@@ -207,6 +219,11 @@ export class Trainer {
         const changed = phase.targets
           ? await this.#updateTargets(stateAt({ phase: index, epoch, step: 0 }))
           : undefined;
+        const watched = await watch.epoch(
+          epoch,
+          means.result.loss,
+          () => stateAt({ phase: index, epoch, step: 0 }).parameters,
+        );
         const seconds = (performance.now() - began) / 1000;
         this.#emit({
           type: "epoch",
@@ -216,15 +233,16 @@ export class Trainer {
           ...means.result,
           seconds,
           ...(changed === undefined ? {} : { changed }),
+          ...watched,
         });
-        const done = epoch + 1 === epochs;
-        const { moments, ...rest } = stateAt(
-          done ? { phase: index + 1, epoch: 0, step: 0 } : { phase: index, epoch: epoch + 1, step: 0 },
-        );
-        await this.#options.save?.(done ? rest : { ...rest, ...(moments && { moments }) });
+        if (epoch + 1 === epochs || watched.stop !== undefined) {
+          const state = await ended();
+          await this.#options.save?.(state);
+          return state;
+        }
+        await this.#options.save?.(stateAt({ phase: index, epoch: epoch + 1, step: 0 }));
       }
-      const { moments: _, ...state } = stateAt({ phase: index + 1, epoch: 0, step: 0 });
-      return state;
+      return await ended();
     } finally {
       await step.dispose();
     }
@@ -255,17 +273,32 @@ export class Trainer {
     }
   }
 
-  async #startFromClusters(phase: Phase, index: number, parameters: Arrays): Promise<[Arrays, Targets]> {
-    const { config, method, seed } = this.#options;
+  /** What the phase finds out about all samples first, and the parameters it begins with. */
+  async #begin(
+    phase: Phase,
+    index: number,
+    parameters: Arrays,
+    before: Targets | undefined,
+  ): Promise<[Arrays, Targets | undefined]> {
+    const { config, method, samples, seed } = this.#options;
+    const n = samples.shape[0];
+    if (!phase.targets && phase.graph === undefined) {
+      return [{ ...parameters, ...phase.begin?.({ samples: n }) }, before];
+    }
     const began = performance.now();
-    const settings = method.spectral(config);
     const latents = await this.encode(parameters);
+    if (phase.graph !== undefined) {
+      const found = { samples: n, laplacian: await priorLaplacian(latents, phase.graph.neighbours) };
+      return [{ ...parameters, ...phase.begin?.(found) }, before];
+    }
+    const settings = method.spectral(config);
     const clustering = await clusterLatents(latents, settings, new Random(seed, `cluster ${index}`));
     const { labels, affinity, eigenvectors } = clustering;
-    const sizes = clusterSizes(labels, settings.clusters);
+    const { clusters } = settings;
+    const sizes = clusterSizes(labels, clusters);
     this.#emit({ type: "clustering", eigenvectors, sizes, seconds: (performance.now() - began) / 1000 });
-    const begun = phase.begin?.({ latents: unitRows(latents), labels, clusters: settings.clusters });
-    return [{ ...parameters, ...begun }, Targets.fromClustering(labels, affinity, settings.clusters)];
+    const found = { samples: n, clustering: { latents: unitRows(latents), labels, clusters } };
+    return [{ ...parameters, ...phase.begin?.(found) }, Targets.fromClustering(labels, affinity, clusters)];
   }
 
   /** Moves the soft labels towards what the network now predicts, for each sample and one view of it. */
@@ -287,13 +320,19 @@ function phaseCost({ inputs }: Phase): number {
   ).length;
 }
 
-/** Linear warm-up, then a cosine down to 5 % of the phase's rate. */
+/** Samples a step of a phase on n samples. */
+function batchSize({ batch }: Phase, n: number): number {
+  return batch === "all" ? n : Math.min(batch, n);
+}
+
+/** Linear warm-up, then the phase's rate, or a cosine down to 5 % of it. */
 export function scheduledRate(
-  { learningRate, warmup }: Pick<Phase, "learningRate" | "warmup">,
+  { learningRate, warmup, schedule }: Pick<Phase, "learningRate" | "warmup" | "schedule">,
   step: number,
   steps: number,
 ): number {
   if (step < warmup) return (learningRate * (step + 1)) / warmup;
+  if (schedule === "constant") return learningRate;
   const done = (step - warmup) / Math.max(1, steps - warmup);
   return learningRate * (0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * done)));
 }
@@ -317,6 +356,8 @@ export function clusterSizes(labels: Int32Array, clusters: number): number[] {
   for (const label of labels) sizes[label] = (sizes[label] as number) + 1;
   return sizes;
 }
+
+const startsWithAny = (name: string, prefixes: readonly string[]) => prefixes.some((prefix) => name.startsWith(prefix));
 
 function filterArrays(arrays: Arrays, keep: (name: string) => boolean): Arrays {
   return Object.fromEntries(Object.entries(arrays).filter(([name]) => keep(name)));

@@ -96,7 +96,9 @@ function joint(config: Config, sample: SampleType, round: number): Phase {
     trainable: ["encoder.", "decoder.", "global.", "local.", "clusters.", "head."],
     inputs,
     targets: weights.assignment > 0,
-    ...(weights.assignment > 0 && config.head.length === 0 ? { begin: (start) => headFromMeans(config, start) } : {}),
+    ...(weights.assignment > 0 && config.head.length === 0
+      ? { begin: ({ clustering }) => headFromMeans(config, clustering as ClusterStart) }
+      : {}),
     loss: (parameters, batch) => {
       const terms: Terms = {};
       if (represents || weights.spectral > 0) {

@@ -4,9 +4,10 @@ import type { StepDefinition } from "../step.ts";
 
 export type AnyArray = NumberArray<Float32Array | Int32Array | Uint8Array>;
 
-/** Parameters and Adam's moments by name, and the number of updates. */
+/** Parameters and Adam's moments by name, buffers, and the number of updates. */
 export interface StepState {
   readonly parameters: Readonly<Record<string, NumberArray>>;
+  readonly buffers: Readonly<Record<string, NumberArray>>;
   readonly m: Readonly<Record<string, NumberArray>>;
   readonly v: Readonly<Record<string, NumberArray>>;
   readonly t: number;
@@ -36,10 +37,13 @@ export interface Executor {
   prepare(definition: StepDefinition, state: StepState, frozen: Readonly<Record<string, NumberArray>>): Promise<Step>;
 }
 
-/** A state before the first update: the given parameters, moments of zero. */
-export function initialState(parameters: Readonly<Record<string, NumberArray>>): StepState {
+/** A state before the first update: the given parameters and buffers, moments of zero. */
+export function initialState(
+  parameters: Readonly<Record<string, NumberArray>>,
+  buffers: Readonly<Record<string, NumberArray>> = {},
+): StepState {
   const zeros = Object.fromEntries(
     Object.entries(parameters).map(([name, { data, shape }]) => [name, { data: new Float32Array(data.length), shape }]),
   );
-  return { parameters, m: zeros, v: zeros, t: 0 };
+  return { parameters, buffers, m: zeros, v: zeros, t: 0 };
 }

@@ -99,14 +99,17 @@ export class OnnxExecutor implements Executor {
 class OnnxStep implements Step {
   readonly #step: CompiledFunction;
   readonly #names: readonly string[];
+  readonly #buffers: readonly string[];
   #state: Record<string, ort.Tensor>;
   readonly #frozen: Record<string, ort.Tensor>;
 
   private constructor(step: CompiledFunction, state: StepState, frozen: Readonly<Record<string, NumberArray>>) {
     this.#step = step;
     this.#names = Object.keys(state.parameters);
+    this.#buffers = Object.keys(state.buffers);
     this.#state = { [PORT.t]: step.tensor(PORT.t, scalar(state.t)) };
     for (const [name, array] of Object.entries(state.parameters)) this.#set(PORT.parameter(name), array);
+    for (const [name, array] of Object.entries(state.buffers)) this.#set(PORT.buffer(name), array);
     for (const [name, array] of Object.entries(state.m)) this.#set(PORT.m(name), array);
     for (const [name, array] of Object.entries(state.v)) this.#set(PORT.v(name), array);
     this.#frozen = Object.fromEntries(
@@ -142,15 +145,16 @@ class OnnxStep implements Step {
   }
 
   get state(): StepState {
-    const pick = (port: (name: string) => string) =>
+    const pick = (port: (name: string) => string, names = this.#names) =>
       Object.fromEntries(
-        this.#names.map((name) => {
+        names.map((name) => {
           const { data, dims } = this.#state[port(name)] as ort.Tensor;
           return [name, { data: data as Float32Array, shape: dims }];
         }),
       );
     const t = Number(this.#state[PORT.t]?.data[0]);
-    return { parameters: pick(PORT.parameter), m: pick(PORT.m), v: pick(PORT.v), t };
+    const buffers = pick(PORT.buffer, this.#buffers);
+    return { parameters: pick(PORT.parameter), buffers, m: pick(PORT.m), v: pick(PORT.v), t };
   }
 
   async dispose(): Promise<void> {

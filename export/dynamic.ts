@@ -127,7 +127,8 @@ function mergeConstants(g: Graph, node: GraphNode, [a, sizeA]: At, [b, sizeB]: A
     throw refused(node, `it holds ${value} at batch ${sizeA} and ${to[i]} at batch ${sizeB}, which is not linear`);
   });
   const moving = lines.filter(([slope]) => slope !== 0);
-  if (node.op === "Reshape" && moving.length === 1 && moving[0]?.[1] === 0) {
+  const hasZero = lines.some(([slope, offset]) => slope === 0 && offset === 0);
+  if (node.op === "Reshape" && moving.length === 1 && moving[0]?.[1] === 0 && !hasZero) {
     return g.int64(lines.map(([slope, offset]) => (slope === 0 ? offset : -1)));
   }
   const size = g.node("Shape", [axis.input], { start: axis.axis, end: axis.axis + 1 });

@@ -1,5 +1,5 @@
 import type { Graph } from "./graph.ts";
-import type { Operand, Stored, TensorType } from "./value.ts";
+import { Operand, type Stored, type TensorType } from "./value.ts";
 
 /** A kernel's inputs by tfjs's own names; a list kernel (Concat, Pack, AddN) has them in order. */
 export type Inputs = object;
@@ -22,6 +22,13 @@ export type AnyLowering = Lowering<any, any>;
 /** Names the types of a lowering where it is written. */
 export function lowering<I extends Inputs, A = unknown>(rule: Lowering<I, A>): Lowering<I, A> {
   return rule;
+}
+
+/** What a lowering of one output gives, to go on from: many of tfjs's kernels are compositions of others. */
+export function applied<I extends Inputs, A>(g: Graph, rule: Lowering<I, A>, inputs: I, attributes: A): Operand {
+  const type = rule.infer(inputs, attributes) as TensorType;
+  const result = rule.emit(g, inputs, attributes) as string | Stored;
+  return new Operand(g, type, typeof result === "string" ? { name: result, shape: type.shape } : result);
 }
 
 /** The operand types of the common signatures. */

@@ -1,6 +1,6 @@
-import type { DataType } from "@tensorflow/tfjs-core";
+import { type DataType, util } from "@tensorflow/tfjs-core";
 import type { Graph } from "./graph.ts";
-import { elementType, type Stored, type TensorType } from "./value.ts";
+import { elementType, type Operand, type Stored, type TensorType } from "./value.ts";
 
 /** A tensor that is one number everywhere: stored as that number, whatever its shape. */
 export function uniform(g: Graph, dtype: DataType, value: number): Stored {
@@ -23,4 +23,14 @@ export function constant(g: Graph, type: TensorType, values: Float32Array | Int3
     name: g.constant(elementType(type.dtype), [...type.shape], new Uint8Array(array.buffer)),
     shape: type.shape,
   };
+}
+
+/** The numbers of an int32 tensor that must be known while tracing, for instance because they decide a shape. */
+export function knownIntegers({ graph, stored, shape }: Operand, name: string): Int32Array {
+  const constant = graph.initializers.get(stored.name);
+  if (constant === undefined)
+    throw new Error(`expected ${name} that are constants, got a traced tensor of shape [${shape}]`);
+  const { buffer, byteOffset, byteLength } = constant.bytes;
+  const values = new Int32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+  return stored.shape.length > 0 ? values : new Int32Array(util.sizeFromShape([...shape])).fill(values[0] as number);
 }

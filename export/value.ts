@@ -46,11 +46,18 @@ export class Operand implements TensorType {
     return this.shape.length;
   }
 
+  /** The tensor's axes as they are stored: the layout, spelt out. */
+  get order(): readonly number[] {
+    return this.stored.layout ?? this.shape.map((_, i) => i);
+  }
+
   /** The whole tensor, its axes in the order of `layout`. */
   inLayout(layout: readonly number[] | undefined): string {
     const shape = layout === undefined ? this.shape : layout.map((axis) => this.shape[axis] as number);
     const aligned = this.aligned(layout ?? this.shape.map((_, i) => i));
     if (util.arraysEqual([...aligned.shape], [...shape])) return aligned.name;
+    // ONNX Runtime 1.30 leaves out some an Expand to no elements.
+    if (shape.includes(0)) return this.graph.constant(elementType(this.dtype), shape, new Uint8Array());
     return this.graph.node("Expand", [aligned.name, this.graph.int64(shape)]);
   }
 
@@ -66,6 +73,11 @@ export class Operand implements TensorType {
     const order = layout.map((axis) => padded.indexOf(axis));
     return permuted(this.graph, { name: stored.name, shape: stored.shape }, shape, order);
   }
+}
+
+/** How a node output is stored whose axis i is the tensor's axis layout[i]. */
+export function storedIn(layout: readonly number[], name: string, shape: readonly number[]): Stored {
+  return { name, shape, layout: layout.every((axis, i) => axis === i) ? undefined : layout };
 }
 
 /** Reshape to `shape`, then transpose by `order`; where only axes of size 1 move, a Reshape does it all. */
@@ -108,7 +120,9 @@ function isNext(previous: number, axis: number, shape: readonly number[]): boole
 
 /** A Reshape, unless the shape stays. */
 export function reshaped(g: Graph, name: string, from: readonly number[], to: readonly number[]): string {
-  return util.arraysEqual([...from], [...to]) ? name : g.node("Reshape", [name, g.int64(to)]);
+  if (util.arraysEqual([...from], [...to])) return name;
+  // Without `allowzero`, a 0 means the size that the input has there.
+  return g.node("Reshape", [name, g.int64(to)], to.includes(0) ? { allowzero: 1 } : {});
 }
 
 /** The node output `name` backwards along `axes`. */
@@ -137,8 +151,7 @@ export function elementwise(
     inputs.map((x) => x.name),
     attributes,
   );
-  const inOrder = shape.length < rank || layout.every((axis, i) => axis === i);
-  return { name, shape, layout: inOrder ? undefined : layout };
+  return shape.length < rank ? { name, shape } : storedIn(layout, name, shape);
 }
 
 interface Aligned {

@@ -6,3 +6,5 @@ export * from "./indexing.ts";
 export * from "./linalg.ts";
 export * from "./movement.ts";
 export * from "./reduction.ts";
+export * from "./scatter.ts";
+export * from "./space.ts";

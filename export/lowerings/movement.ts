@@ -1,7 +1,9 @@
-import { backend_util, slice_util, util } from "@tensorflow/tfjs-core";
+import { backend_util, type DataType, slice_util, util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
-import { lowering, type X } from "../lowering.ts";
-import { type Operand, reshaped, reversed, type Stored } from "../value.ts";
+import { applied, lowering, type X } from "../lowering.ts";
+import { uniform } from "../uniform.ts";
+import { Operand, reshaped, reversed, type Stored, storedIn } from "../value.ts";
+import { Cast } from "./elementwise.ts";
 
 /**
  * The same elements in another shape. A tensor that is one number everywhere stays one number, and one that keeps its shape (the
@@ -37,19 +39,23 @@ export const ExpandDims = lowering<{ input: Operand }, { dim: number }>({
 /** tfjs `Transpose(x; perm)`: only the layout changes; whoever needs the order pays for it. */
 export const Transpose = lowering<X, { perm: number[] }>({
   infer: ({ x }, { perm }) => ({ shape: perm.map((axis) => x.shape[axis] as number), dtype: x.dtype }),
-  emit: (_, { x }, { perm }) => {
-    const order = x.stored.layout ?? x.shape.map((_, i) => i);
-    const layout = order.map((axis) => perm.indexOf(axis));
-    return { ...x.stored, layout: layout.every((axis, i) => axis === i) ? undefined : layout };
-  },
+  emit: (_, { x }, { perm }) =>
+    storedIn(
+      x.order.map((axis) => perm.indexOf(axis)),
+      x.stored.name,
+      x.stored.shape,
+    ),
 });
 
-/** tfjs `Tile(x; reps)` -> `Tile`; repeats of axes of size 1 are a postponed broadcast. */
+/** tfjs `Tile(x; reps)` -> `Tile`, in x's layout; repeats of axes of size 1 are a postponed broadcast. */
 export const Tile = lowering<X, { reps: number[] }>({
   infer: ({ x }, { reps }) => ({ shape: x.shape.map((dim, i) => dim * (reps[i] as number)), dtype: x.dtype }),
   emit: (g, { x }, { reps }) => {
-    const broadcast = x.shape.every((dim, i) => dim === 1 || reps[i] === 1);
-    return broadcast ? x.stored : g.node("Tile", [x.name, g.int64(reps)]);
+    const { name, shape } = x.stored;
+    const repeats = shape.map((dim, i) => (dim === 1 ? 1 : (reps[x.order[i] as number] as number)));
+    if (repeats.every((count) => count === 1)) return x.stored;
+    const tiled = shape.map((dim, i) => dim * (repeats[i] as number));
+    return { ...x.stored, name: g.node("Tile", [name, g.int64(repeats)]), shape: tiled };
   },
 });
 
@@ -65,52 +71,59 @@ export const BroadcastTo = lowering<X, { shape: number[] }>({
   },
 });
 
-/** tfjs `Concat(x0, x1, ...; axis)`. */
+/**
+ * tfjs `Concat(x0, x1, ...; axis)`, in the layout if all share one. As in tfjs, operands without elements are left out and the
+ * first gives the dtype.
+ */
 export const Concat = lowering<readonly Operand[], { axis: number }>({
   infer: (xs, { axis }) => {
-    const first = xs[0] as Operand;
-    const at = util.parseAxisParam(axis, [...first.shape])[0] as number;
-    return {
-      shape: backend_util.computeOutShape(
-        xs.map((x) => [...x.shape]),
-        at,
-      ),
-      dtype: first.dtype,
-    };
+    const [at] = util.parseAxisParam(axis, [...(xs[0] as Operand).shape]) as [number];
+    const shapes = xs.map((x) => [...x.shape]);
+    backend_util.assertParamsConsistent(shapes, at);
+    return { shape: backend_util.computeOutShape(shapes, at), dtype: filled(xs).dtype };
   },
   emit: (g, xs, { axis }) => {
-    const at = util.parseAxisParam(axis, [...(xs[0] as Operand).shape])[0] as number;
-    const layout = xs.every((x) => String(x.stored.layout) === String(xs[0]?.stored.layout))
-      ? xs[0]?.stored.layout
-      : undefined;
+    const [at] = util.parseAxisParam(axis, [...(xs[0] as Operand).shape]) as [number];
+    const { parts, dtype } = filled(xs);
+    if (parts.length === 0) return uniform(g, dtype, 0);
+    if (parts.length === 1) return (parts[0] as Operand).stored;
+    const alike = parts.map((x) => applied(g, Cast, { x }, { dtype }));
+    const { layout } = (alike[0] as Operand).stored;
+    const shared = alike.every((x) => String(x.stored.layout) === String(layout)) ? layout : undefined;
     const name = g.node(
       "Concat",
-      xs.map((x) => x.inLayout(layout)),
-      { axis: layout?.indexOf(at) ?? at },
+      alike.map((x) => x.inLayout(shared)),
+      { axis: shared?.indexOf(at) ?? at },
     );
     const shape = backend_util.computeOutShape(
-      xs.map((x) => [...x.shape]),
+      alike.map((x) => [...x.shape]),
       at,
     );
-    return { name, shape: layout?.map((axis) => shape[axis] as number) ?? shape, layout };
+    return { name, shape: shared?.map((axis) => shape[axis] as number) ?? shape, layout: shared };
   },
 });
+
+/** The operands that have elements, and the dtype they are concatenated in. */
+function filled(xs: readonly Operand[]): { readonly parts: readonly Operand[]; readonly dtype: DataType } {
+  const parts = xs.filter((x) => util.sizeFromShape([...x.shape]) > 0);
+  const [first] = parts.length === 1 ? parts : xs;
+  return { parts, dtype: (first as Operand).dtype };
+}
 
 /** tfjs `Pack(x0, x1, ...; axis)` -> a new axis for each, then `Concat`. */
 export const Pack = lowering<readonly Operand[], { axis: number }>({
   infer: (xs, { axis }) => {
-    const { shape, dtype } = xs[0] as Operand;
-    return { shape: [...shape.slice(0, axis), xs.length, ...shape.slice(axis)], dtype };
+    const { shape, dtype, rank } = xs[0] as Operand;
+    const at = axis < 0 ? rank + 1 + axis : axis;
+    return { shape: [...shape.slice(0, at), xs.length, ...shape.slice(at)], dtype };
   },
-  emit: (g, xs, { axis }) =>
-    g.node(
-      "Concat",
-      xs.map((x) => g.node("Reshape", [x.name, g.int64([...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)])])),
-      { axis },
-    ),
+  emit: (g, xs, { axis }) => {
+    const rows = xs.map((input) => applied(g, ExpandDims, { input }, { dim: axis }));
+    return applied(g, Concat, rows, { axis }).stored;
+  },
 });
 
-/** tfjs `Unpack(value; axis)` -> a `Gather` each. */
+/** tfjs `Unpack(value; axis)` -> a `Gather` each, in value's layout. */
 export const Unpack = lowering<{ value: Operand }, { axis: number }>({
   infer: ({ value }, { axis }) => {
     const [at] = util.parseAxisParam(axis, [...value.shape]) as [number];
@@ -119,39 +132,50 @@ export const Unpack = lowering<{ value: Operand }, { axis: number }>({
   },
   emit: (g, { value }, { axis }) => {
     const [at] = util.parseAxisParam(axis, [...value.shape]) as [number];
+    const rest = value.order.filter((axis) => axis !== at);
+    const place = value.order.indexOf(at);
     return Array.from({ length: value.shape[at] as number }, (_, i) => {
       const index = g.constant("int64", [], new Uint8Array(BigInt64Array.of(BigInt(i)).buffer));
-      return g.node("Gather", [value.name, index], { axis: at });
+      return storedIn(
+        rest.map((axis) => (axis > at ? axis - 1 : axis)),
+        g.node("Gather", [value.inLayout(value.order), index], { axis: place }),
+        rest.map((axis) => value.shape[axis] as number),
+      );
     });
   },
 });
 
-function slice(
-  g: Graph,
-  name: string,
-  begin: readonly number[],
-  size: readonly number[],
-  shape: readonly number[],
-): string {
-  const axes = begin.flatMap((at, i) => (at === 0 && size[i] === shape[i] ? [] : [i]));
-  if (axes.length === 0) return name;
-  const from = axes.map((i) => begin[i] as number);
-  const to = axes.map((i) => (begin[i] as number) + (size[i] as number));
-  return g.node("Slice", [name, g.int64(from), g.int64(to), g.int64(axes)]);
+/** How many elements there are from `begin` to before `end` (-1 is before 0) in steps of `strides`, an entry an axis. */
+function spans(begin: number[], end: number[], strides: number[]): number[] {
+  return begin.map((from, i) => Math.max(0, Math.ceil(((end[i] as number) - from) / (strides[i] as number))));
 }
 
-/** tfjs `Slice(x; begin, size)`; a size of -1 goes to the end. Kept in x's layout. */
+/** These elements of x, as it is stored. */
+function part(g: Graph, x: Operand, begin: number[], end: number[], strides: number[]): Operand {
+  const { name, shape } = x.stored;
+  const sizes = spans(begin, end, strides);
+  const pick = (list: number[], places: readonly number[]) => places.map((i) => list[x.order[i] as number] as number);
+  // Where x only repeats itself, so does any part of it that has elements.
+  const all = shape.map((_, i) => i);
+  const cut = pick(sizes, all).map((size, i) => (shape[i] === 1 && size > 0 ? 1 : size));
+  const starts = pick(begin, all);
+  const places = all.filter((i) => shape[i] !== cut[i] || (cut[i] !== 1 && starts[i] !== 0));
+  if (places.length === 0) return new Operand(g, { shape: sizes, dtype: x.dtype }, x.stored);
+  const to = pick(end, places).map((at) => (at < 0 ? -(2 ** 31) : at));
+  const steps = pick(strides, places);
+  const inputs = [name, g.int64(pick(begin, places)), g.int64(to), g.int64(places)];
+  const sliced = g.node("Slice", steps.every((step) => step === 1) ? inputs : [...inputs, g.int64(steps)]);
+  return new Operand(g, { shape: sizes, dtype: x.dtype }, { ...x.stored, name: sliced, shape: cut });
+}
+
+/** tfjs `Slice(x; begin, size)`; a size of -1 goes to the end. */
 export const Slice = lowering<X, { begin: number[]; size: number[] }>({
   infer: ({ x }, { begin, size }) => ({ shape: sliceOf(x, begin, size)[1], dtype: x.dtype }),
   emit: (g, { x }, { begin, size }) => {
     const [from, count] = sliceOf(x, begin, size);
-    const order = x.stored.layout ?? x.shape.map((_, i) => i);
-    const pick = (list: readonly number[]) => order.map((axis) => list[axis] as number);
-    return {
-      name: slice(g, x.inLayout(x.stored.layout), pick(from), pick(count), pick(x.shape)),
-      shape: pick(count),
-      layout: x.stored.layout,
-    };
+    const end = from.map((at, i) => at + (count[i] as number));
+    const strides = from.map(() => 1);
+    return part(g, x, from, end, strides).stored;
   },
 });
 
@@ -163,12 +187,48 @@ function sliceOf(x: Operand, begin: number[], size: number[]): [number[], number
   ];
 }
 
+interface Strides {
+  readonly begin: number[];
+  readonly end: number[];
+  readonly strides: number[];
+  readonly beginMask: number;
+  readonly endMask: number;
+  readonly ellipsisMask: number;
+  readonly newAxisMask: number;
+  readonly shrinkAxisMask: number;
+}
+
+/** tfjs `StridedSlice(x; begin, end, strides, masks)`, Python's indexing -> `Slice`, then the shape with new and lost axes. */
+export const StridedSlice = lowering<X, Strides>({
+  infer: ({ x }, attributes) => ({ shape: stridesOf(x, attributes).finalShape, dtype: x.dtype }),
+  emit: (g, { x }, attributes) => {
+    const { begin, end, strides, finalShape } = stridesOf(x, attributes);
+    if (util.sizeFromShape(finalShape) === 0) return uniform(g, x.dtype, 0);
+    return reshape(g, part(g, x, begin, end, strides), finalShape);
+  },
+});
+
+function stridesOf(x: Operand, { begin, end, strides, ...masks }: Strides) {
+  const { beginMask, endMask, ellipsisMask, newAxisMask, shrinkAxisMask } = masks;
+  return slice_util.sliceInfo(
+    [...x.shape],
+    begin,
+    end,
+    strides,
+    beginMask,
+    endMask,
+    ellipsisMask,
+    newAxisMask,
+    shrinkAxisMask,
+  );
+}
+
 /** tfjs `SplitV(x; numOrSizeSplits, axis)` -> a `Slice` each. */
 export const SplitV = lowering<X, { numOrSizeSplits: number | number[]; axis: number }>({
   infer: ({ x }, { numOrSizeSplits, axis }) =>
     splits(x, numOrSizeSplits, axis).map(({ size }) => ({ shape: size, dtype: x.dtype })),
   emit: (g, { x }, { numOrSizeSplits, axis }) =>
-    splits(x, numOrSizeSplits, axis).map(({ begin, size }) => slice(g, x.name, begin, size, x.shape)),
+    splits(x, numOrSizeSplits, axis).map((split) => applied(g, Slice, { x }, split).stored),
 });
 
 function splits(x: Operand, numOrSizeSplits: number | number[], axis: number): { begin: number[]; size: number[] }[] {
@@ -187,41 +247,70 @@ function splits(x: Operand, numOrSizeSplits: number | number[], axis: number): {
   });
 }
 
-/** tfjs `PadV2(x; paddings, constantValue)`. Kept in x's layout. */
-export const PadV2 = lowering<X, { paddings: [number, number][]; constantValue: number }>({
+type Paddings = readonly (readonly [before: number, after: number])[];
+
+/** tfjs `PadV2(x; paddings, constantValue)` -> `Pad` in x's layout. */
+export const PadV2 = lowering<X, { paddings: Paddings; constantValue: number }>({
   infer: ({ x }, { paddings }) => ({ shape: padded(x.shape, paddings), dtype: x.dtype }),
   emit: (g, { x }, { paddings, constantValue }) => {
-    const order = x.stored.layout ?? x.shape.map((_, i) => i);
-    const pads = order.map((axis) => paddings[axis] as [number, number]);
-    const value =
-      x.dtype === "int32"
-        ? g.constant("int32", [], new Uint8Array(Int32Array.of(constantValue).buffer))
-        : g.float32(constantValue);
-    const name = g.node("Pad", [
-      x.inLayout(x.stored.layout),
-      g.int64([...pads.map(([before]) => before), ...pads.map(([, after]) => after)]),
-      value,
-    ]);
-    return {
-      name,
-      shape: padded(
-        order.map((axis) => x.shape[axis] as number),
-        pads,
-      ),
-      layout: x.stored.layout,
-    };
+    if (paddings.flat().every((count) => count === 0)) return x.stored;
+    const pads = x.order.map((axis) => paddings[axis] as Paddings[number]);
+    const name = g.node("Pad", [x.inLayout(x.order), counts(g, pads), uniform(g, x.dtype, constantValue).name]);
+    const shape = x.order.map((axis) => x.shape[axis] as number);
+    return { name, shape: padded(shape, pads), layout: x.stored.layout };
   },
 });
 
-function padded(shape: readonly number[], paddings: readonly (readonly [number, number])[]): number[] {
+function padded(shape: readonly number[], paddings: Paddings): number[] {
   return shape.map((dim, i) => dim + (paddings[i]?.[0] ?? 0) + (paddings[i]?.[1] ?? 0));
 }
 
-/** tfjs `Reverse(x; dims)` -> `Slice` with steps of -1. */
+/** ONNX's form of paddings: all that come before, then all that come after. */
+function counts(g: Graph, paddings: Paddings): string {
+  return g.int64([...paddings.map(([before]) => before), ...paddings.map(([, after]) => after)]);
+}
+
+/**
+ * tfjs `MirrorPad(x; paddings, mode)` -> `Pad` that reflects, or, as ONNX has no mode that repeats the edge, `Concat` of x and its
+ * edges backwards.
+ */
+export const MirrorPad = lowering<X, { paddings: Paddings; mode: "reflect" | "symmetric" }>({
+  infer: ({ x }, { paddings }) => ({ shape: padded(x.shape, paddings), dtype: x.dtype }),
+  emit: (g, { x }, { paddings, mode }) => {
+    const { name, shape } = x.stored;
+    // Where x only repeats itself, so does its mirror image.
+    const pads = shape.map((dim, i) => (dim === 1 ? [0, 0] : paddings[x.order[i] as number]) as Paddings[number]);
+    if (pads.flat().every((count) => count === 0)) return x.stored;
+    const mirrored =
+      mode === "reflect"
+        ? g.node("Pad", [name, counts(g, pads)], { mode })
+        : pads.reduce((grown, pad, axis) => withMirroredEdges(g, grown, shape[axis] as number, axis, pad), name);
+    return { ...x.stored, name: mirrored, shape: padded(shape, pads) };
+  },
+});
+
+/** The node output `name`, of size `dim` along `axis`, between its first and its last numbers backwards. */
+function withMirroredEdges(
+  g: Graph,
+  name: string,
+  dim: number,
+  axis: number,
+  [before, after]: Paddings[number],
+): string {
+  const backwards = (from: number, to: number) =>
+    g.node("Slice", [name, g.int64([from]), g.int64([to < 0 ? -(2 ** 31) : to]), g.int64([axis]), g.int64([-1])]);
+  const first = before === 0 ? [] : [backwards(before - 1, -1)];
+  const last = after === 0 ? [] : [backwards(dim - 1, dim - 1 - after)];
+  return first.length + last.length === 0 ? name : g.node("Concat", [...first, name, ...last], { axis });
+}
+
+/** tfjs `Reverse(x; dims)` -> `Slice` with steps of -1, as x is stored. */
 export const Reverse = lowering<X, { dims: number | number[] }>({
   infer: ({ x }) => ({ shape: x.shape, dtype: x.dtype }),
   emit: (g, { x }, { dims }) => {
+    const { name, shape } = x.stored;
     const axes = util.parseAxisParam(dims, [...x.shape]);
-    return axes.length === 0 ? x.name : reversed(g, x.name, axes);
+    const places = shape.flatMap((dim, i) => (dim !== 1 && axes.includes(x.order[i] as number) ? [i] : []));
+    return places.length === 0 ? x.stored : { ...x.stored, name: reversed(g, name, places) };
   },
 });

@@ -11,6 +11,8 @@ import { indexing } from "./lowerings/indexing.ts";
 import { linalg } from "./lowerings/linalg.ts";
 import { movement } from "./lowerings/movement.ts";
 import { reduction } from "./lowerings/reduction.ts";
+import { scatter } from "./lowerings/scatter.ts";
+import { space } from "./lowerings/space.ts";
 import { compare, draws, type Feeds } from "./run-model.ts";
 
 const cases: Cases<typeof lowerings> = {
@@ -21,6 +23,8 @@ const cases: Cases<typeof lowerings> = {
   ...linalg,
   ...movement,
   ...reduction,
+  ...scatter,
+  ...space,
 };
 
 /** The two forms of a graph's convolutions; every case that holds one runs in both. */

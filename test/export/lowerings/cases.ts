@@ -77,3 +77,18 @@ export const kernel =
 export const x4 = (x: tf.Tensor | undefined) => x as tf.Tensor4D;
 /** A row a kernel of a family: a lowering without cases does not compile. */
 export type Cases<Family> = { [Kernel in keyof Family]: Case[] };
+
+/** The same call on tensors of each dtype. */
+export const everyDtype = (shape: readonly number[], run: (x: tf.Tensor) => tf.Tensor | tf.Tensor[]): Case[] => [
+  { name: "float32", shapes: [shape], run: run as Run },
+  { name: "int32", shapes: [shape], type: "int32", low: -9, high: 9, run: run as Run },
+  { name: "bool", shapes: [shape], run: (x) => run(tf.greater(x as tf.Tensor, 0)) },
+];
+/** An image that the graph still holds channels-first: of an input [b, h, w, 2] and a filter [3, 3, 2, c]. */
+export const image = (x: tf.Tensor | undefined, filter: tf.Tensor | undefined) =>
+  tf.conv2d(x4(x), x4(filter), 1, "same");
+/** A call that tfjs's CPU backend answers wrongly, and another way to what it has to give. */
+export const corrected =
+  (run: Run, correct: Run): Run =>
+  (...inputs) =>
+    (tf.getBackend() === "cpu" ? correct : run)(...inputs);

@@ -68,7 +68,7 @@ export async function run({ file: part, every }: Choice): Promise<Test[]> {
       const on = (backend: string) => runs.get(ids.get(backend) ?? "");
       const ours = Object.keys(OURS).flatMap((backend) => on(backend) ?? []);
       const executed = ours.some((run) => run.executed);
-      return { file, name, ...outcome({ reference: on(REFERENCE), ours }), executed };
+      return { file, name, ...outcome({ test: `${file}: ${name}`, reference: on(REFERENCE), ours }), executed };
     })
     .sort((a, b) => compare(a.file, b.file) || compare(a.name, b.name));
 }

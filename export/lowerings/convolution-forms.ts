@@ -1,21 +1,33 @@
-import type { backend_util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
 import { type Operand, reshaped, reversed, type Stored, transposed } from "../value.ts";
+import { after, convolved, span, spread, still, type Windows } from "./windows.ts";
 
-export type ConvInfo = backend_util.Conv2DInfo;
+/** A convolution of images [batch, ...sizes, inChannels], in the channels-last order of tfjs. */
+export interface Convolution {
+  readonly batch: number;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  /** 1, or as many as input channels: depthwise, each channel with filters of its own, [...taps, in, out / in]. */
+  readonly groups: number;
+  readonly axes: readonly Windows[];
+}
 
-/** Layouts of images [n, h, w, c] and of filters [h, w, in, out]. */
+const inShape = ({ batch, axes, inChannels }: Convolution) => [batch, ...axes.map(({ size }) => size), inChannels];
+const outShape = ({ batch, axes, outChannels }: Convolution) => [batch, ...axes.map(({ count }) => count), outChannels];
+
+/** Layouts of images [n, h, w, c], in front of their channels, and of filters [h, w, in, out]; alike with a depth. */
 const NCHW = [0, 3, 1, 2];
 const CNHW = [3, 0, 1, 2];
-const OIHW = [3, 2, 0, 1];
-const IOHW = [2, 3, 0, 1];
+const spatial = (rank: number) => Array.from({ length: rank - 2 }, (_, i) => i);
+const batchFirst = (rank: number) => [0, rank - 1, ...spatial(rank).map((i) => i + 1)];
+const channelFirst = (rank: number) => [rank - 1, 0, ...spatial(rank).map((i) => i + 1)];
+const outFirst = (rank: number) => [rank - 1, rank - 2, ...spatial(rank)];
+const inFirst = (rank: number) => [rank - 2, rank - 1, ...spatial(rank)];
 
 /** How a graph's convolutions are written: the same mathematics, at different speed in different places. */
 export interface ConvolutionForm {
-  /** The order images are stored in. */
-  readonly layout: readonly number[];
-  forward(g: Graph, x: Operand, filter: Operand, info: ConvInfo): Stored;
-  inputGradient(g: Graph, dy: Operand, filter: Operand, info: ConvInfo): Stored;
+  forward(g: Graph, x: Operand, filter: Operand, convolution: Convolution): Stored;
+  inputGradient(g: Graph, dy: Operand, filter: Operand, convolution: Convolution): Stored;
 }
 
 /** A node output in `layout` that is the image [n, h, w, c]. */
@@ -23,58 +35,61 @@ export function image(name: string, shape: readonly number[], layout: readonly n
   return { name, shape: layout.map((axis) => shape[axis] as number), layout };
 }
 
-const reach = (info: ConvInfo) => [info.effectiveFilterHeight - 1, info.effectiveFilterWidth - 1] as const;
-
-type Pads = readonly [top: number, left: number, bottom: number, right: number];
-
-function forwardPads({ padInfo: { top, left, bottom, right } }: ConvInfo): Pads {
-  return [top, left, bottom, right];
+/** ONNX's filters [out, in / groups, ...taps]. */
+function filters(g: Graph, filter: Operand, { groups, outChannels, axes }: Convolution): string {
+  if (groups === 1) return filter.inLayout(outFirst(filter.rank));
+  const layout = inFirst(filter.rank);
+  const shape = layout.map((axis) => filter.shape[axis] as number);
+  return reshaped(g, filter.inLayout(layout), shape, [outChannels, 1, ...axes.map(({ taps }) => taps)]);
 }
 
-/** Padding of the stride-1 convolution with the turned filter that is the input gradient; undefined where there is none. */
-function gradientPads(info: ConvInfo): Pads | undefined {
-  const [h, w] = reach(info);
-  const [top, left, bottom, right] = forwardPads(info);
-  const pads: Pads = [h - top, w - left, h - bottom, w - right];
-  const unitStride = info.strideHeight === 1 && info.strideWidth === 1;
-  return unitStride && pads.every((pad) => pad >= 0) ? pads : undefined;
+/** ONNX's filters of the input gradient at stride 1, [in, out / groups, ...taps]: turned by 180 degrees. */
+function turnedFilters(g: Graph, filter: Operand): string {
+  return reversed(
+    g,
+    filter.inLayout(inFirst(filter.rank)),
+    spatial(filter.rank).map((i) => i + 2),
+  );
+}
+
+/** The convolution at stride 1 with the turned filter that is the input gradient; undefined where there is none. */
+function gradientOf(convolution: Convolution): Convolution | undefined {
+  const { axes, inChannels, outChannels } = convolution;
+  const turned = axes.map((axis) => ({
+    ...axis,
+    ...{ size: axis.count, count: axis.size, before: span(axis) - 1 - axis.before },
+  }));
+  const exists = axes.every(({ stride }) => stride === 1) && turned.every((a) => a.before >= 0 && after(a) >= 0);
+  return exists ? { ...convolution, axes: turned, inChannels: outChannels, outChannels: inChannels } : undefined;
 }
 
 /**
- * The portable form: two-dimensional `Conv` over [n, c, h, w], what every execution provider does well. At strides above 1 the
- * input gradient is `ConvTranspose`; at stride 1 a `Conv` with the filter turned by 180 degrees takes two thirds of its time.
+ * The portable form: `Conv` over [n, c, h, w], what every execution provider does well, or over [n, c, d, h, w]. At strides above
+ * 1 the input gradient is `ConvTranspose`; at stride 1 a `Conv` with the filter turned takes two thirds of its time.
  */
 export const channelsFirst: ConvolutionForm = {
-  layout: NCHW,
-  forward: (g, x, filter, info) => {
-    const attributes = { ...attributesOf(info), pads: forwardPads(info) };
-    return image(g.node("Conv", [x.inLayout(NCHW), filter.inLayout(OIHW)], attributes), info.outShape, NCHW);
+  forward: (g, x, filter, convolution) => {
+    const layout = batchFirst(x.rank);
+    const name = convolved(
+      g,
+      x.inLayout(layout),
+      filters(g, filter, convolution),
+      convolution.axes,
+      convolution.groups,
+    );
+    return image(name, outShape(convolution), layout);
   },
-  inputGradient: (g, dy, filter, info) => {
-    const pads = gradientPads(info);
-    if (pads !== undefined) {
-      const inputs = [dy.inLayout(NCHW), reversed(g, filter.inLayout(IOHW), [2, 3])];
-      return image(g.node("Conv", inputs, { ...attributesOf(info), pads }), info.inShape, NCHW);
-    }
-    const [top, left, bottom, right] = forwardPads(info);
-    const [h, w] = reach(info);
-    const output_padding = [
-      info.inHeight - ((info.outHeight - 1) * info.strideHeight + h + 1 - top - bottom),
-      info.inWidth - ((info.outWidth - 1) * info.strideWidth + w + 1 - left - right),
-    ];
-    const attributes = { ...attributesOf(info), pads: forwardPads(info), output_padding };
-    const name = g.node("ConvTranspose", [dy.inLayout(NCHW), filter.inLayout(OIHW)], attributes);
-    return image(name, info.inShape, NCHW);
+  inputGradient: (g, dy, filter, convolution) => {
+    const layout = batchFirst(dy.rank);
+    const { axes, groups } = convolution;
+    const gradient = gradientOf(convolution);
+    const name =
+      gradient === undefined
+        ? spread(g, dy.inLayout(layout), filters(g, filter, convolution), axes, groups)
+        : convolved(g, dy.inLayout(layout), turnedFilters(g, filter), gradient.axes, groups);
+    return image(name, inShape(convolution), layout);
   },
 };
-
-function attributesOf(info: ConvInfo) {
-  return {
-    kernel_shape: [info.filterHeight, info.filterWidth],
-    strides: [info.strideHeight, info.strideWidth],
-    dilations: [info.dilationHeight, info.dilationWidth],
-  };
-}
 
 /**
  * The form for training steps on CPUs: three-dimensional `Conv` over [1, c, n, h, w], the batch as depth, with filters of depth
@@ -83,50 +98,49 @@ function attributesOf(info: ConvInfo) {
  * slow, so strided input gradients stay in the portable form.
  */
 export const channelsBatch: ConvolutionForm = {
-  layout: CNHW,
-  forward: (g, x, filter, info) => deepConv(g, x, filter.inLayout(OIHW), { ...info, pads: forwardPads(info) }),
-  inputGradient: (g, dy, filter, info) => {
-    const pads = gradientPads(info);
-    if (pads === undefined) {
-      return phases(info) === undefined
-        ? channelsFirst.inputGradient(g, dy, filter, info)
-        : phasedConv(g, dy, filter, info);
-    }
-    const turned = reversed(g, filter.inLayout(IOHW), [2, 3]);
-    return deepConv(g, dy, turned, { ...info, pads, inShape: info.outShape, outShape: info.inShape });
+  forward: (g, x, filter, convolution) => deepConv(g, x, filters(g, filter, convolution), convolution),
+  inputGradient: (g, dy, filter, convolution) => {
+    const gradient = gradientOf(convolution);
+    if (gradient !== undefined) return deepConv(g, dy, turnedFilters(g, filter), gradient);
+    return phases(convolution) === undefined
+      ? channelsFirst.inputGradient(g, dy, filter, convolution)
+      : phasedConv(g, dy, filter, convolution);
   },
 };
 
-/** A convolution of images stored as [c, n, h, w] with a node output [out, in, h, w]. */
-function deepConv(g: Graph, x: Operand, filter: string, info: ConvInfo & { readonly pads: Pads }): Stored {
-  const [n, h, w, c] = info.inShape;
-  const [, outH, outW, outC] = info.outShape;
-  const [top, left, bottom, right] = info.pads;
-  const { kernel_shape, strides, dilations } = attributesOf(info);
-  const images = g.node("Reshape", [x.inLayout(CNHW), g.int64([1, c, n, h, w])]);
-  const filters = g.node("Reshape", [filter, g.int64([outC, c, 1, ...kernel_shape])]);
-  const convolved = g.node("Conv", [images, filters], {
-    kernel_shape: [1, ...kernel_shape],
-    strides: [1, ...strides],
-    dilations: [1, ...dilations],
-    pads: [0, top, left, 0, bottom, right],
-  });
-  return image(g.node("Reshape", [convolved, g.int64([outC, n, outH, outW])]), info.outShape, CNHW);
+export function convolutionForm(g: Graph): ConvolutionForm {
+  return g.convolutions === "channels-batch" ? channelsBatch : channelsFirst;
+}
+
+/** The order a graph's convolutions leave images of this rank in. */
+export function imageLayout(g: Graph, rank: number): readonly number[] {
+  return g.convolutions === "channels-batch" && rank === 4 ? CNHW : batchFirst(rank);
+}
+
+/** A convolution of images stored as [c, n, h, w] with a node output [out, in / groups, h, w]. */
+function deepConv(g: Graph, x: Operand, filter: string, convolution: Convolution): Stored {
+  const { batch, inChannels, outChannels, axes, groups } = convolution;
+  const sizes = axes.map(({ size }) => size);
+  const taps = axes.map((axis) => axis.taps);
+  const counts = axes.map(({ count }) => count);
+  const images = g.node("Reshape", [x.inLayout(CNHW), g.int64([1, inChannels, batch, ...sizes])]);
+  const deep = g.node("Reshape", [filter, g.int64([outChannels, inChannels / groups, 1, ...taps])]);
+  const name = convolved(g, images, deep, [still(batch), ...axes], groups);
+  const flat = g.node("Reshape", [name, g.int64([outChannels, batch, ...counts])]);
+  return image(flat, outShape(convolution), CNHW);
 }
 
 /**
  * How many taps of a strided convolution's filter each phase of its input gradient has; undefined where they differ, or where
  * the gradient reaches beyond them.
  */
-function phases(info: ConvInfo): readonly [height: number, width: number] | undefined {
-  const { strideHeight, strideWidth, filterHeight, filterWidth, dilationHeight, dilationWidth } = info;
-  const [h, w] = [filterHeight / strideHeight, filterWidth / strideWidth];
-  if (!Number.isInteger(h) || !Number.isInteger(w) || dilationHeight !== 1 || dilationWidth !== 1) return undefined;
-  const { top, left } = info.padInfo;
-  const covered =
-    top + info.inHeight <= strideHeight * (info.outHeight + h - 1) &&
-    left + info.inWidth <= strideWidth * (info.outWidth + w - 1);
-  return covered ? [h, w] : undefined;
+function phases({ axes, groups }: Convolution): readonly number[] | undefined {
+  const taps = axes.map((axis) => axis.taps / axis.stride);
+  const reached = axes.every(
+    ({ before, size, stride, count, dilation }, i) =>
+      dilation === 1 && before >= 0 && before + size <= stride * (count + (taps[i] as number) - 1),
+  );
+  return groups === 1 && reached && taps.every(Number.isInteger) ? taps : undefined;
 }
 
 /**
@@ -135,28 +149,37 @@ function phases(info: ConvInfo): readonly [height: number, width: number] | unde
  *
  *     dx[s g + p - top] = sum over q of dy[g - q] filter[s q + p]
  */
-function phasedConv(g: Graph, dy: Operand, filter: Operand, info: ConvInfo): Stored {
-  const { batchSize: n, inChannels: c, outChannels: o, strideHeight: sh, strideWidth: sw, padInfo } = info;
-  const [h, w] = phases(info) as [number, number];
-  const [gridH, gridW] = [info.outHeight + h - 1, info.outWidth + w - 1];
+function phasedConv(g: Graph, dy: Operand, filter: Operand, convolution: Convolution): Stored {
+  const { batch: n, inChannels: c, outChannels: o, axes } = convolution;
+  const [height, width] = axes as [Windows, Windows];
+  const [sh, sw] = [height.stride, width.stride];
+  const [h, w] = phases(convolution) as [number, number];
   // [h sh, w sw, c, o] -> [sh, sw, c, o, h, w]
   const split = [h, sh, w, sw, c, o];
   const parts = reshaped(g, filter.name, filter.shape, split);
   const turned = reversed(g, transposed(g, parts, split, [1, 3, 4, 5, 0, 2]), [4, 5]);
-  const conv = deepConv(g, dy, turned, {
-    ...info,
-    ...{ strideHeight: 1, strideWidth: 1, filterHeight: h, filterWidth: w },
-    pads: [h - 1, w - 1, h - 1, w - 1],
-    inShape: info.outShape,
-    outShape: [n, gridH, gridW, sh * sw * c],
+  const grid = (taps: number, { count }: Windows): Windows => ({
+    ...still(count),
+    ...{ count: count + taps - 1, taps, before: taps - 1 },
   });
-  const size = c * n * gridH;
-  const columns = woven(g, reshaped(g, conv.name, conv.shape, [sh, sw, size * gridW, 1]), sw);
-  const rows = woven(g, reshaped(g, columns, [sh, 1, size * gridW, sw], [1, sh, size, sw * gridW]), sh);
-  const interleaved = reshaped(g, rows, [1, 1, size, sh * sw * gridW], [c, n, sh * gridH, sw * gridW]);
-  const { top, left } = padInfo;
-  const ends = g.int64([top + info.inHeight, left + info.inWidth]);
-  return image(g.node("Slice", [interleaved, g.int64([top, left]), ends, g.int64([2, 3])]), info.inShape, CNHW);
+  const [rowGrid, columnGrid] = [grid(h, height), grid(w, width)];
+  const conv = deepConv(g, dy, turned, {
+    ...convolution,
+    ...{ inChannels: o, outChannels: sh * sw * c, axes: [rowGrid, columnGrid] },
+  });
+  const size = c * n * rowGrid.count;
+  const columns = woven(g, reshaped(g, conv.name, conv.shape, [sh, sw, size * columnGrid.count, 1]), sw);
+  const rows = woven(
+    g,
+    reshaped(g, columns, [sh, 1, size * columnGrid.count, sw], [1, sh, size, sw * columnGrid.count]),
+    sh,
+  );
+  const whole = [c, n, sh * rowGrid.count, sw * columnGrid.count];
+  const interleaved = reshaped(g, rows, [1, 1, size, sh * sw * columnGrid.count], whole);
+  const starts = axes.map(({ before }) => before);
+  const ends = axes.map(({ before, size: length }) => before + length);
+  const name = g.node("Slice", [interleaved, g.int64(starts), g.int64(ends), g.int64([2, 3])]);
+  return image(name, inShape(convolution), CNHW);
 }
 
 /** [a, k, m, r] -> [a, 1, m, k * r]: the k along `axis` 1 side by side. A Transpose to so short a last axis takes eight times as long. */
@@ -178,26 +201,19 @@ const FEW_CHANNELS = 4;
  * channels as images, has kh * kw columns and takes five times as long; at few channels [1, n, i, h, w] is quicker.
  *
  * What is gathered is kh * kw times the image, so where dy has fewer channels than x it is the image and x the filter, which
- * gives the gradient backwards.
+ * gives the gradient backwards. Images with a depth take the usual form, depthwise convolutions one with a group a channel.
  */
-export function filterGradient(g: Graph, x: Operand, dy: Operand, info: ConvInfo): string {
-  const turned = turnedInfo(info);
-  if (turned === undefined) return correlation(g, x, dy, info, (kh, kw, i, o) => [kh, kw, i, o]);
+export function filterGradient(g: Graph, x: Operand, dy: Operand, convolution: Convolution): string {
+  if (convolution.groups > 1 || convolution.axes.length > 2) return plainCorrelation(g, x, dy, convolution);
+  const turned = convolution.outChannels < convolution.inChannels ? gradientOf(convolution) : undefined;
+  if (turned === undefined) return correlation(g, x, dy, convolution, (kh, kw, i, o) => [kh, kw, i, o]);
   const backwards = correlation(g, dy, x, turned, (kh, kw, i, o) => [kh, kw, o, i]);
   return reversed(g, backwards, [0, 1]);
 }
 
-/** The convolution that takes dy to x, where that gathers less; undefined where it does not, or is none. */
-function turnedInfo(info: ConvInfo): ConvInfo | undefined {
-  const pads = gradientPads(info);
-  if (pads === undefined || info.outChannels >= info.inChannels) return undefined;
-  const [top, left, bottom, right] = pads;
-  return {
-    ...info,
-    ...{ inChannels: info.outChannels, inHeight: info.outHeight, inWidth: info.outWidth },
-    ...{ outChannels: info.inChannels, outHeight: info.inHeight, outWidth: info.inWidth },
-    padInfo: { ...info.padInfo, top, left, bottom, right },
-  };
+/** Windows as long as the output, as many as taps. */
+function correlated({ count, taps, stride, dilation, ...axis }: Windows): Windows {
+  return { ...axis, count: taps, taps: count, stride: dilation, dilation: stride };
 }
 
 /** dW of [kh, kw, i, o] in the order that `arrange` gives these axes. */
@@ -205,35 +221,44 @@ function correlation(
   g: Graph,
   x: Operand,
   dy: Operand,
-  info: ConvInfo,
+  { batch, inChannels, outChannels, axes }: Convolution,
   arrange: (kh: number, kw: number, i: number, o: number) => number[],
 ): string {
-  const { batchSize: n, inChannels, outChannels, inHeight, inWidth, outHeight, outWidth } = info;
-  const { top, left } = info.padInfo;
-  // What the strided windows leave over at the far end is cut off (below 0) or padded (above).
-  const overH =
-    (outHeight - 1) * info.strideHeight + (info.filterHeight - 1) * info.dilationHeight + 1 - inHeight - top;
-  const overW = (outWidth - 1) * info.strideWidth + (info.filterWidth - 1) * info.dilationWidth + 1 - inWidth - left;
-  const [h, w] = [inHeight + Math.min(0, overH), inWidth + Math.min(0, overW)];
+  const [height, width] = axes as [Windows, Windows];
   const few = inChannels < FEW_CHANNELS;
-  const spatial = <T>(height: T, width: T, channel: T): T[] =>
-    few ? [channel, height, width] : [height, width, channel];
-  const whole = x.inLayout(few ? NCHW : undefined);
-  const cut =
-    h === inHeight && w === inWidth
-      ? whole
-      : g.node("Slice", [whole, g.int64([0, 0]), g.int64([h, w]), g.int64(few ? [2, 3] : [1, 2])]);
-  const images = g.node("Reshape", [cut, g.int64([1, n, ...spatial(h, w, inChannels)])]);
-  const filters = g.node("Reshape", [dy.inLayout(CNHW), g.int64([outChannels, n, ...spatial(outHeight, outWidth, 1)])]);
-  const correlated = g.node("Conv", [images, filters], {
-    kernel_shape: spatial(outHeight, outWidth, 1),
-    strides: spatial(info.dilationHeight, info.dilationWidth, 1),
-    dilations: spatial(info.strideHeight, info.strideWidth, 1),
-    pads: [...spatial(top, left, 0), ...spatial(Math.max(0, overH), Math.max(0, overW), 0)],
-  });
+  const inOrder = <T>(h: T, w: T, channel: T): T[] => (few ? [channel, h, w] : [h, w, channel]);
+  const images = g.node("Reshape", [
+    x.inLayout(few ? NCHW : undefined),
+    g.int64([1, batch, ...inOrder(height.size, width.size, inChannels)]),
+  ]);
+  const filters = g.node("Reshape", [
+    dy.inLayout(CNHW),
+    g.int64([outChannels, batch, ...inOrder(height.count, width.count, 1)]),
+  ]);
+  const windows = inOrder(correlated(height), correlated(width), still(inChannels));
+  const product = convolved(g, images, filters, windows);
   // [1, o, kh, kw, i] or [1, o, i, kh, kw]
-  const dims = spatial(info.filterHeight, info.filterWidth, inChannels);
+  const shape = [outChannels, ...inOrder(height.taps, width.taps, inChannels)];
   const order = few ? arrange(2, 3, 1, 0) : arrange(1, 2, 3, 0);
-  const shape = [outChannels, ...dims];
-  return transposed(g, g.node("Reshape", [correlated, g.int64(shape)]), shape, order);
+  return transposed(g, g.node("Reshape", [product, g.int64(shape)]), shape, order);
+}
+
+/** dW of [...taps, i, o], or of [...taps, i, o / i] depthwise: the input channels as images, or each with its own filters. */
+function plainCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Convolution): string {
+  const { batch, inChannels, outChannels, groups, axes } = convolution;
+  const layout = channelFirst(x.rank);
+  const sizes = axes.map(({ size }) => size);
+  const apart = [inChannels, batch, ...sizes];
+  const images = groups === 1 ? apart : [1, inChannels * batch, ...sizes];
+  const name = convolved(
+    g,
+    reshaped(g, x.inLayout(layout), apart, images),
+    dy.inLayout(layout),
+    axes.map(correlated),
+    groups,
+  );
+  const taps = axes.map((axis) => axis.taps);
+  const shape = [inChannels, outChannels / groups, ...taps];
+  const found = reshaped(g, name, groups === 1 ? shape : [1, outChannels, ...taps], shape);
+  return transposed(g, found, shape, [...taps.map((_, i) => i + 2), 0, 1]);
 }

@@ -1,43 +1,64 @@
 import { backend_util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
-import { lowering } from "../lowering.ts";
-import type { Operand } from "../value.ts";
-import {
-  type ConvInfo,
-  type ConvolutionForm,
-  channelsBatch,
-  channelsFirst,
-  filterGradient,
-  image,
-} from "./convolution-forms.ts";
-
-type Size4 = [number, number, number, number];
+import { applied, lowering } from "../lowering.ts";
+import { Operand, reshaped, type Stored } from "../value.ts";
+import { type FusedAttributes, type FusedInputs, fused } from "./activation.ts";
+import { type Convolution, convolutionForm, filterGradient } from "./convolution-forms.ts";
+import { Transpose } from "./movement.ts";
+import { type Size2, type Size4, windowsOf } from "./windows.ts";
 
 interface ConvAttributes {
-  readonly strides: number | [number, number];
+  readonly strides: number | Size2;
   readonly pad: "valid" | "same" | number | backend_util.ExplicitPadding;
-  readonly dilations?: number | [number, number];
+  readonly dataFormat?: "NHWC" | "NCHW";
+  readonly dilations?: number | Size2;
   readonly dimRoundingMode?: "floor" | "round" | "ceil";
 }
 
-function convInfo(x: readonly number[], filter: readonly number[], attributes: ConvAttributes): ConvInfo {
-  const { strides, pad, dilations, dimRoundingMode } = attributes;
-  return backend_util.computeConv2DInfo(x as Size4, filter as Size4, strides, dilations ?? 1, pad, dimRoundingMode);
+function convInfo(x: readonly number[], filter: readonly number[], attributes: ConvAttributes) {
+  const { strides, pad, dataFormat, dilations, dimRoundingMode } = attributes;
+  const format = backend_util.convertConv2DDataFormat(dataFormat ?? "NHWC");
+  const shapes = [x as Size4, filter as Size4] as const;
+  return backend_util.computeConv2DInfo(...shapes, strides, dilations ?? 1, pad, dimRoundingMode, false, format);
 }
 
-function form(g: Graph): ConvolutionForm {
-  return g.convolutions === "channels-batch" ? channelsBatch : channelsFirst;
+/** The convolution between images of these shapes. */
+function convolution(
+  x: readonly number[],
+  filter: readonly number[],
+  y: readonly number[],
+  attributes: ConvAttributes,
+): Convolution {
+  const info = convInfo(x, filter, attributes);
+  const { batchSize: batch, inChannels, outChannels, dataFormat } = info;
+  const counts = dataFormat === "channelsLast" ? y.slice(1, 3) : y.slice(2);
+  return { batch, inChannels, outChannels, groups: 1, axes: windowsOf(info, counts) };
 }
 
-/** tfjs `Conv2D(x, filter)` over channels-last images -> `Conv`. */
+/** An image in dataFormat as one in NHWC: its axes are counted otherwise, its data stays. */
+function channelsLast(g: Graph, x: Operand, { dataFormat }: ConvAttributes): Operand {
+  return dataFormat === "NCHW" ? applied(g, Transpose, { x }, { perm: [0, 2, 3, 1] }) : x;
+}
+
+/** The way back: an image stored as NHWC, of this shape in dataFormat. */
+function inFormat(g: Graph, stored: Stored, shape: readonly number[], { dataFormat }: ConvAttributes): Stored {
+  if (dataFormat !== "NCHW") return stored;
+  const [n, c, h, w] = shape as Size4;
+  const x = new Operand(g, { shape: [n, h, w, c], dtype: "float32" }, stored);
+  return applied(g, Transpose, { x }, { perm: [0, 3, 1, 2] }).stored;
+}
+
+/** tfjs `Conv2D(x, filter)` over images in NHWC or NCHW -> `Conv`. */
 export const Conv2D = lowering<{ x: Operand; filter: Operand }, ConvAttributes>({
   infer: ({ x, filter }, attributes) => ({
     shape: convInfo(x.shape, filter.shape, attributes).outShape,
     dtype: x.dtype,
   }),
   emit: (g, { x, filter }, attributes) => {
-    const info = convInfo(x.shape, filter.shape, attributes);
-    return form(g).forward(g, x, filter, info);
+    const { outShape } = convInfo(x.shape, filter.shape, attributes);
+    const shapes = convolution(x.shape, filter.shape, outShape, attributes);
+    const y = convolutionForm(g).forward(g, channelsLast(g, x, attributes), filter, shapes);
+    return inFormat(g, y, outShape, attributes);
   },
 });
 
@@ -48,65 +69,40 @@ export const Conv2DBackpropInput = lowering<
 >({
   infer: ({ dy }, { inputShape }) => ({ shape: inputShape, dtype: dy.dtype }),
   emit: (g, { dy, filter }, attributes) => {
-    const info = convInfo(attributes.inputShape, filter.shape, attributes);
-    return form(g).inputGradient(g, dy, filter, info);
+    const shapes = convolution(attributes.inputShape, filter.shape, dy.shape, attributes);
+    const dx = convolutionForm(g).inputGradient(g, channelsLast(g, dy, attributes), filter, shapes);
+    return inFormat(g, dx, attributes.inputShape, attributes);
   },
 });
 
 /** tfjs `Conv2DBackpropFilter(x, dy; filterShape)` -> `Conv` with the batch as channels. */
 export const Conv2DBackpropFilter = lowering<{ x: Operand; dy: Operand }, ConvAttributes & { filterShape: number[] }>({
   infer: ({ x }, { filterShape }) => ({ shape: filterShape, dtype: x.dtype }),
-  emit: (g, { x, dy }, attributes) => filterGradient(g, x, dy, convInfo(x.shape, attributes.filterShape, attributes)),
-});
-
-interface ResizeAttributes {
-  readonly alignCorners: boolean;
-  readonly halfPixelCenters: boolean;
-  readonly size: [number, number];
-}
-
-/** How many times a nearest-neighbour enlargement repeats each pixel; other resizings are refused. */
-function repeats(
-  from: readonly number[],
-  [height, width]: readonly number[],
-  attributes: ResizeAttributes,
-): [number, number] {
-  const [h, w] = [(height as number) / (from[1] as number), (width as number) / (from[2] as number)];
-  if (attributes.alignCorners || attributes.halfPixelCenters || !Number.isInteger(h) || !Number.isInteger(w)) {
-    throw new Error("ResizeNearestNeighbor that is not a whole-number enlargement");
-  }
-  return [h, w];
-}
-
-/** tfjs `ResizeNearestNeighbor(images; size)` by whole factors -> `Resize`. */
-export const ResizeNearestNeighbor = lowering<{ images: Operand }, ResizeAttributes>({
-  infer: ({ images }, { size }) => ({
-    shape: [images.shape[0] as number, ...size, images.shape[3] as number],
-    dtype: images.dtype,
-  }),
-  emit: (g, { images }, attributes) => {
-    const { layout } = form(g);
-    const scales = Float32Array.of(1, 1, ...repeats(images.shape, attributes.size, attributes));
-    const name = g.node(
-      "Resize",
-      [images.inLayout(layout), "", g.constant("float32", [4], new Uint8Array(scales.buffer))],
-      {
-        mode: "nearest",
-        coordinate_transformation_mode: "asymmetric",
-        nearest_mode: "floor",
-      },
-    );
-    return image(name, [images.shape[0] as number, ...attributes.size, images.shape[3] as number], layout);
+  emit: (g, { x, dy }, attributes) => {
+    const shapes = convolution(x.shape, attributes.filterShape, dy.shape, attributes);
+    return filterGradient(g, channelsLast(g, x, attributes), channelsLast(g, dy, attributes), shapes);
   },
 });
 
-/** Its gradient: the sum over each block of repeated pixels -> `AveragePool` times the block's size. */
-export const ResizeNearestNeighborGrad = lowering<{ images: Operand; dy: Operand }, ResizeAttributes>({
-  infer: ({ images, dy }) => ({ shape: images.shape, dtype: dy.dtype }),
-  emit: (g, { images, dy }, attributes) => {
-    const { layout } = form(g);
-    const [h, w] = repeats(images.shape, dy.shape.slice(1, 3), attributes);
-    const mean = g.node("AveragePool", [dy.inLayout(layout)], { kernel_shape: [h, w], strides: [h, w] });
-    return image(g.node("Mul", [mean, g.float32(h * w)]), images.shape, layout);
+/** A vector with a number for each channel, ready to be broadcast over images in dataFormat. */
+function perChannel(g: Graph, x: Operand | undefined, { dataFormat }: ConvAttributes): Operand | undefined {
+  if (x === undefined || dataFormat !== "NCHW" || x.rank !== 1) return x;
+  const shape = [...x.shape, 1, 1];
+  return new Operand(g, { shape, dtype: x.dtype }, { name: reshaped(g, x.name, x.shape, shape), shape });
+}
+
+/** tfjs `FusedConv2D(x, filter, bias, preluActivationWeights; activation, leakyreluAlpha)`. */
+export const FusedConv2D = lowering<{ x: Operand; filter: Operand } & FusedInputs, ConvAttributes & FusedAttributes>({
+  infer: Conv2D.infer,
+  emit: (g, { x, filter, ...after }, attributes) => {
+    const bias = perChannel(g, after.bias, attributes);
+    const preluActivationWeights = perChannel(g, after.preluActivationWeights, attributes);
+    const y = applied(g, Conv2D, { x, filter }, attributes);
+    return fused(
+      g,
+      y,
+      { ...(bias && { bias }), ...(preluActivationWeights && { preluActivationWeights }) },
+      attributes,
+    );
   },
 });

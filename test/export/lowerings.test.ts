@@ -5,24 +5,36 @@ import type { PortType, Tensors } from "../../export/index.ts";
 import type * as lowerings from "../../export/lowerings/index.ts";
 import type { Case, Cases } from "./lowerings/cases.ts";
 import { convolution } from "./lowerings/convolution.ts";
+import { convolution3d } from "./lowerings/convolution3d.ts";
 import { creation } from "./lowerings/creation.ts";
+import { depthwiseConvolution } from "./lowerings/depthwise.ts";
+import { dilation2d } from "./lowerings/dilation.ts";
 import { elementwise } from "./lowerings/elementwise.ts";
+import { images } from "./lowerings/image.ts";
 import { indexing } from "./lowerings/indexing.ts";
 import { linalg } from "./lowerings/linalg.ts";
 import { movement } from "./lowerings/movement.ts";
+import { pooling } from "./lowerings/pooling.ts";
 import { reduction } from "./lowerings/reduction.ts";
+import { sampling } from "./lowerings/sampling.ts";
 import { scatter } from "./lowerings/scatter.ts";
 import { space } from "./lowerings/space.ts";
 import { compare, draws, type Feeds } from "./run-model.ts";
 
 const cases: Cases<typeof lowerings> = {
   ...convolution,
+  ...convolution3d,
   ...creation,
+  ...depthwiseConvolution,
+  ...dilation2d,
   ...elementwise,
+  ...images,
   ...indexing,
   ...linalg,
   ...movement,
+  ...pooling,
   ...reduction,
+  ...sampling,
   ...scatter,
   ...space,
 };

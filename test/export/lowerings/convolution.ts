@@ -1,198 +1,273 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type * as family from "../../../export/lowerings/convolution.ts";
-import { type Cases, kernel, type Run, x4 } from "./cases.ts";
+import { type Cases, corrected, image, kernel, type Run, x4 } from "./cases.ts";
+import { gradients, row } from "./rows.ts";
+
+type Size2 = number | [number, number];
+type Size4 = [number, number, number, number];
+type Pad = "same" | "valid" | number | [[number, number], [number, number], [number, number], [number, number]];
+type Rounding = "floor" | "round" | "ceil";
 
 const conv =
-  (strides: number | [number, number], pad: "same" | "valid" | number, dilations: number | [number, number] = 1): Run =>
+  (strides: Size2, pad: Pad, dilations: Size2 = 1, rounding?: Rounding): Run =>
   (x, filter) =>
-    tf.conv2d(x4(x), x4(filter), strides, pad, "NHWC", dilations);
-const inputGradient =
-  (shape: [number, number, number, number], strides: number | [number, number], pad: "same" | "valid" | number): Run =>
-  (dy, filter) =>
-    kernel("Conv2DBackpropInput", { inputShape: shape, strides, pad, dataFormat: "NHWC" }, ["dy", "filter"])(
-      dy as tf.Tensor,
-      filter as tf.Tensor,
-    );
-const filterGradient =
-  (shape: [number, number, number, number], strides: number | [number, number], pad: "same" | "valid" | number): Run =>
-  (x, dy) =>
-    kernel("Conv2DBackpropFilter", { filterShape: shape, strides, pad, dataFormat: "NHWC" }, ["x", "dy"])(
-      x as tf.Tensor,
-      dy as tf.Tensor,
-    );
+    tf.conv2d(x4(x), x4(filter), strides, pad, "NHWC", dilations, rounding);
+const channelsFirst =
+  (strides: Size2, pad: Pad, dilations: Size2 = 1): Run =>
+  (x, filter) =>
+    tf.conv2d(x4(x), x4(filter), strides, pad, "NCHW", dilations);
+const inputGradient = (inputShape: Size4, strides: Size2, pad: Pad, dataFormat = "NHWC"): Run =>
+  kernel("Conv2DBackpropInput", { inputShape, strides, pad, dataFormat }, ["dy", "filter"]) as Run;
+const filterGradient = (filterShape: Size4, strides: Size2, pad: Pad, dataFormat = "NHWC"): Run =>
+  kernel("Conv2DBackpropFilter", { filterShape, strides, pad, dataFormat }, ["x", "dy"]) as Run;
+const fused =
+  (options: { activation?: tf.fused.Activation; leakyreluAlpha?: number; dataFormat?: "NHWC" | "NCHW" }): Run =>
+  (x, filter, bias, preluActivationWeights) => {
+    const inputs = { x: x4(x), filter: x4(filter), strides: 1, pad: "same" as const };
+    return tf.fused.conv2d({
+      ...inputs,
+      ...options,
+      ...(bias && { bias }),
+      ...(preluActivationWeights && { preluActivationWeights }),
+    });
+  };
+const ACTIVATIONS = ["linear", "relu", "relu6", "elu", "sigmoid", "leakyrelu"] as const;
 
 export const convolution = {
   Conv2D: [
-    {
-      name: "same, stride 1",
-      shapes: [
-        [2, 5, 6, 2],
-        [3, 3, 2, 4],
-      ],
-      run: conv(1, "same"),
-    },
-    {
-      name: "same, stride 2, odd size",
-      shapes: [
-        [2, 7, 6, 1],
-        [3, 3, 1, 2],
-      ],
-      run: conv(2, "same"),
-    },
-    {
-      name: "valid, oblong",
-      shapes: [
-        [1, 8, 7, 2],
-        [3, 2, 2, 3],
-      ],
-      run: conv([2, 1], "valid"),
-    },
-    {
-      name: "dilated",
-      shapes: [
-        [1, 8, 8, 2],
-        [3, 3, 2, 3],
-      ],
-      run: conv(1, "same", 2),
-    },
-    {
-      name: "two in a row with bias",
-      shapes: [[2, 6, 6, 1], [3, 3, 1, 3], [3], [3, 3, 3, 2]],
-      run: (x, f, b, h) =>
-        tf.conv2d(
-          tf.leakyRelu(tf.add(tf.conv2d(x4(x), x4(f), 1, "same"), b as tf.Tensor), 0.2) as tf.Tensor4D,
-          x4(h),
-          2,
-          "same",
-        ),
-    },
+    row("same, stride 1", conv(1, "same"), [2, 5, 6, 2], [3, 3, 2, 4]),
+    row("same, stride 2, odd size", conv(2, "same"), [2, 7, 6, 1], [3, 3, 1, 2]),
+    row("valid, oblong", conv([2, 1], "valid"), [1, 8, 7, 2], [3, 2, 2, 3]),
+    row("dilated", conv(1, "same", 2), [1, 8, 8, 2], [3, 3, 2, 3]),
+    row("valid, dilated by different numbers", conv(1, "valid", [2, 3]), [2, 8, 9, 2], [3, 2, 2, 3]),
+    row("a stride above the filter", conv(3, "same"), [2, 7, 8, 2], [1, 2, 2, 3]),
+    row("padding by a number", conv(2, 1), [2, 7, 6, 2], [3, 3, 2, 4]),
+    row(
+      "padding by numbers",
+      conv(
+        [1, 2],
+        [
+          [0, 0],
+          [1, 2],
+          [0, 3],
+          [0, 0],
+        ],
+      ),
+      [2, 5, 6, 2],
+      [3, 3, 2, 4],
+    ),
+    row("padding wider than the filter", conv(1, 3), [1, 3, 3, 2], [2, 2, 2, 2]),
+    row("windows rounded up", conv(2, 1, 1, "ceil"), [2, 4, 6, 2], [3, 3, 2, 4]),
+    row("windows rounded down", conv(3, 0, 1, "floor"), [2, 7, 8, 2], [3, 3, 2, 4]),
+    // tfjs counts the windows of both axes by the filter's height and the stride along it.
+    row("an oblong filter and padding by a number", conv(1, 1), [2, 6, 7, 2], [2, 4, 2, 3]),
+    row("an oblong filter and fewer windows than fit", conv(1, 0), [2, 6, 7, 2], [4, 1, 2, 3]),
+    row("an oblong stride and fewer windows than fit", conv([3, 1], 0), [1, 9, 9, 2], [3, 3, 2, 3]),
+    row("one image without a batch", (x, f) => tf.conv2d(x as tf.Tensor3D, x4(f), 1, "same"), [5, 6, 2], [3, 3, 2, 4]),
+    row("NCHW", channelsFirst(1, "same"), [2, 2, 5, 6], [3, 3, 2, 4]),
+    row("NCHW, stride 2", channelsFirst([2, 1], "valid"), [2, 2, 7, 6], [3, 2, 2, 3]),
+    row("NCHW, dilated", channelsFirst(1, 1, 2), [2, 2, 7, 6], [3, 3, 2, 3]),
+    row(
+      "NCHW, padding by numbers",
+      channelsFirst(1, [
+        [0, 0],
+        [0, 0],
+        [1, 2],
+        [0, 3],
+      ]),
+      [2, 2, 5, 6],
+      [3, 3, 2, 4],
+    ),
+    row(
+      "NCHW twice",
+      (x, f, h) => channelsFirst(2, "same")(tf.relu(tf.conv2d(x4(x), x4(f), 1, "same", "NCHW")), h as tf.Tensor),
+      [2, 2, 5, 6],
+      [3, 3, 2, 4],
+      [3, 3, 4, 1],
+    ),
+    row(
+      "NCHW of a transposed image",
+      (x, f) => channelsFirst(1, "same")(tf.transpose(x4(x), [0, 3, 1, 2]), f as tf.Tensor),
+      [2, 5, 6, 2],
+      [3, 3, 2, 4],
+    ),
+    row(
+      "a transposed filter",
+      (x, f) => conv(1, "same")(x as tf.Tensor, tf.transpose(f as tf.Tensor, [3, 0, 2, 1])),
+      [2, 5, 6, 2],
+      [3, 4, 2, 3],
+    ),
+    row("one dimension", (x, f) => tf.conv1d(x as tf.Tensor3D, f as tf.Tensor3D, 2, "same"), [2, 9, 3], [4, 3, 5]),
+    row(
+      "one dimension, dilated",
+      (x, f) => tf.conv1d(x as tf.Tensor3D, f as tf.Tensor3D, 1, "same", "NWC", 2),
+      [2, 9, 3],
+      [3, 3, 5],
+    ),
+    row(
+      "one dimension, one sequence",
+      (x, f) => tf.conv1d(x as tf.Tensor2D, f as tf.Tensor3D, 1, "valid"),
+      [9, 3],
+      [3, 3, 5],
+    ),
+    row(
+      "one dimension, gradients",
+      gradients((x, f) => tf.conv1d(x as tf.Tensor3D, f as tf.Tensor3D, 1, "valid")),
+      [2, 7, 2],
+      [3, 2, 3],
+    ),
+    row(
+      "two in a row with bias",
+      (x, f, b, h) => {
+        const y = tf.add(tf.conv2d(x4(x), x4(f), 1, "same"), b as tf.Tensor);
+        return tf.conv2d(x4(tf.leakyRelu(y, 0.2)), x4(h), 2, "same");
+      },
+      [2, 6, 6, 1],
+      [3, 3, 1, 3],
+      [3],
+      [3, 3, 3, 2],
+    ),
   ],
   Conv2DBackpropFilter: [
-    {
-      name: "same, stride 1",
-      shapes: [
-        [3, 5, 6, 2],
-        [3, 5, 6, 4],
-      ],
-      run: filterGradient([3, 3, 2, 4], 1, "same"),
-    },
-    {
-      name: "same, stride 2",
-      shapes: [
-        [2, 6, 6, 2],
-        [2, 3, 3, 3],
-      ],
-      run: filterGradient([3, 3, 2, 3], 2, "same"),
-    },
-    {
-      name: "same, stride 2, odd size",
-      shapes: [
-        [2, 7, 5, 2],
-        [2, 4, 3, 3],
-      ],
-      run: filterGradient([3, 3, 2, 3], 2, "same"),
-    },
-    {
-      name: "valid, rows left over",
-      shapes: [
-        [2, 8, 8, 2],
-        [2, 3, 3, 3],
-      ],
-      run: filterGradient([3, 3, 2, 3], 2, "valid"),
-    },
-    {
-      name: "fewer outputs than inputs, even filter",
-      shapes: [
-        [2, 6, 5, 6],
-        [2, 6, 5, 2],
-      ],
-      run: filterGradient([4, 3, 6, 2], 1, "same"),
-    },
-    {
-      name: "fewer outputs than inputs, valid",
-      shapes: [
-        [2, 6, 5, 6],
-        [2, 4, 3, 5],
-      ],
-      run: filterGradient([3, 3, 6, 5], 1, "valid"),
-    },
+    row("same, stride 1", filterGradient([3, 3, 2, 4], 1, "same"), [3, 5, 6, 2], [3, 5, 6, 4]),
+    row("same, stride 2", filterGradient([3, 3, 2, 3], 2, "same"), [2, 6, 6, 2], [2, 3, 3, 3]),
+    row("same, stride 2, odd size", filterGradient([3, 3, 2, 3], 2, "same"), [2, 7, 5, 2], [2, 4, 3, 3]),
+    row("valid, rows left over", filterGradient([3, 3, 2, 3], 2, "valid"), [2, 8, 8, 2], [2, 3, 3, 3]),
+    row("valid, rows left over, many channels", filterGradient([3, 3, 5, 3], 2, "valid"), [2, 8, 8, 5], [2, 3, 3, 3]),
+    row("fewer outputs than inputs, even filter", filterGradient([4, 3, 6, 2], 1, "same"), [2, 6, 5, 6], [2, 6, 5, 2]),
+    row("fewer outputs than inputs, valid", filterGradient([3, 3, 6, 5], 1, "valid"), [2, 6, 5, 6], [2, 4, 3, 5]),
+    row(
+      "padding by numbers",
+      filterGradient([3, 3, 2, 3], 1, [
+        [0, 0],
+        [1, 2],
+        [0, 3],
+        [0, 0],
+      ]),
+      [2, 6, 5, 2],
+      [2, 7, 6, 3],
+    ),
+    row("padding wider than the filter", filterGradient([2, 2, 6, 2], 1, 3), [2, 3, 3, 6], [2, 8, 8, 2]),
+    row("NCHW", filterGradient([3, 3, 2, 4], 2, "same", "NCHW"), [3, 2, 5, 6], [3, 4, 3, 3]),
+    row(
+      "of images still in another order",
+      (x, f) => {
+        const y = image(x, f);
+        return filterGradient([3, 3, 3, 3], 1, "same")(y, tf.relu(y));
+      },
+      [2, 5, 6, 2],
+      [3, 3, 2, 3],
+    ),
   ],
   Conv2DBackpropInput: [
-    {
-      name: "same, stride 1",
-      shapes: [
-        [2, 5, 6, 4],
-        [3, 3, 2, 4],
-      ],
-      run: inputGradient([2, 5, 6, 2], 1, "same"),
-    },
-    {
-      name: "valid, stride 1",
-      shapes: [
-        [2, 3, 4, 4],
-        [3, 3, 2, 4],
-      ],
-      run: inputGradient([2, 5, 6, 2], 1, "valid"),
-    },
-    {
-      name: "same, stride 2",
-      shapes: [
-        [2, 3, 3, 4],
-        [3, 3, 2, 4],
-      ],
-      run: inputGradient([2, 6, 6, 2], 2, "same"),
-    },
-    {
-      name: "same, stride 2, odd size",
-      shapes: [
-        [2, 4, 3, 4],
-        [3, 3, 2, 4],
-      ],
-      run: inputGradient([2, 7, 5, 2], 2, "same"),
-    },
-    {
-      name: "valid, stride 2, rows left over",
-      shapes: [
-        [1, 3, 3, 4],
-        [3, 3, 2, 4],
-      ],
-      run: inputGradient([1, 8, 8, 2], 2, "valid"),
-    },
-    {
-      name: "filter of as many taps as two strides",
-      shapes: [
-        [3, 4, 3, 5],
-        [4, 6, 2, 5],
-      ],
-      run: inputGradient([3, 8, 9, 2], [2, 3], "same"),
-    },
-    {
-      name: "filter of as many taps as the stride, rows left over",
-      shapes: [
-        [2, 3, 3, 4],
-        [2, 2, 2, 4],
-      ],
-      run: inputGradient([2, 7, 6, 2], 2, "valid"),
-    },
-    {
-      name: "even filter",
-      shapes: [
-        [1, 6, 6, 4],
-        [4, 4, 2, 4],
-      ],
-      run: inputGradient([1, 6, 6, 2], 1, "same"),
-    },
+    row("same, stride 1", inputGradient([2, 5, 6, 2], 1, "same"), [2, 5, 6, 4], [3, 3, 2, 4]),
+    row("valid, stride 1", inputGradient([2, 5, 6, 2], 1, "valid"), [2, 3, 4, 4], [3, 3, 2, 4]),
+    row("same, stride 2", inputGradient([2, 6, 6, 2], 2, "same"), [2, 3, 3, 4], [3, 3, 2, 4]),
+    row("same, stride 2, odd size", inputGradient([2, 7, 5, 2], 2, "same"), [2, 4, 3, 4], [3, 3, 2, 4]),
+    row("valid, stride 2, rows left over", inputGradient([1, 8, 8, 2], 2, "valid"), [1, 3, 3, 4], [3, 3, 2, 4]),
+    row(
+      "filter of as many taps as two strides",
+      inputGradient([3, 8, 9, 2], [2, 3], "same"),
+      [3, 4, 3, 5],
+      [4, 6, 2, 5],
+    ),
+    row(
+      "filter of as many taps as the stride, rows left over",
+      inputGradient([2, 7, 6, 2], 2, "valid"),
+      [2, 3, 3, 4],
+      [2, 2, 2, 4],
+    ),
+    row("a stride above the filter", inputGradient([2, 7, 8, 2], 3, "same"), [2, 3, 3, 4], [1, 2, 2, 4]),
+    row("even filter", inputGradient([1, 6, 6, 2], 1, "same"), [1, 6, 6, 4], [4, 4, 2, 4]),
+    row(
+      "padding by numbers",
+      inputGradient(
+        [2, 5, 6, 2],
+        [1, 2],
+        [
+          [0, 0],
+          [1, 2],
+          [0, 3],
+          [0, 0],
+        ],
+      ),
+      [2, 6, 4, 4],
+      [3, 3, 2, 4],
+    ),
+    row("padding wider than the filter", inputGradient([1, 3, 3, 2], 1, 3), [1, 8, 8, 4], [2, 2, 2, 4]),
+    row("NCHW", inputGradient([2, 2, 5, 6], 1, "same", "NCHW"), [2, 4, 5, 6], [3, 3, 2, 4]),
+    row("NCHW, stride 2", inputGradient([2, 2, 5, 6], 2, "same", "NCHW"), [2, 4, 3, 3], [3, 3, 2, 4]),
+    row(
+      "gradients of a convolution",
+      gradients(
+        conv(1, [
+          [0, 0],
+          [1, 0],
+          [0, 2],
+          [0, 0],
+        ]),
+      ),
+      [2, 5, 6, 2],
+      [3, 3, 2, 4],
+    ),
+    row("gradients of a strided convolution", gradients(conv(2, "same")), [2, 6, 7, 2], [3, 3, 2, 4]),
+    row("gradients in NCHW", gradients(channelsFirst(1, "same")), [2, 2, 5, 6], [3, 3, 2, 4]),
+    // tfjs's gradients forget dimRoundingMode; the windows are those of this padding.
+    row(
+      "gradients where windows are rounded up",
+      corrected(
+        gradients(conv(2, 1, 1, "ceil")),
+        gradients(
+          conv(2, [
+            [0, 0],
+            [1, 2],
+            [1, 2],
+            [0, 0],
+          ]),
+        ),
+      ),
+      [2, 4, 4, 2],
+      [3, 3, 2, 3],
+    ),
+    row("gradients with fewer windows than fit", gradients(conv(1, 0)), [2, 6, 7, 2], [4, 1, 2, 3]),
+    row(
+      "a transposed convolution",
+      (x, f) => tf.conv2dTranspose(x4(x), x4(f), [2, 7, 8, 2], 2, "same"),
+      [2, 4, 4, 3],
+      [3, 3, 2, 3],
+    ),
+    row(
+      "gradients of a transposed convolution",
+      gradients((x, f) => tf.conv2dTranspose(x4(x), x4(f), [2, 8, 8, 2], 2, "same")),
+      [2, 4, 4, 3],
+      [3, 3, 2, 3],
+    ),
   ],
-  ResizeNearestNeighbor: [{ shapes: [[2, 3, 2, 2]], run: (x) => tf.image.resizeNearestNeighbor(x4(x), [6, 4]) }],
-  // One image: tfjs's CPU backend sums wrong pixels for the images after the first of a batch.
-  ResizeNearestNeighborGrad: [
-    {
-      shapes: [
-        [1, 3, 2, 2],
-        [1, 6, 4, 2],
-      ],
-      run: (x, dy) =>
-        tf.grad((v: tf.Tensor) => tf.image.resizeNearestNeighbor(x4(v), [6, 4]))(x as tf.Tensor, dy as tf.Tensor4D),
-    },
+  FusedConv2D: [
+    ...ACTIVATIONS.map((activation) =>
+      row(activation, fused({ activation, leakyreluAlpha: 0.3 }), [2, 5, 6, 2], [3, 3, 2, 4], [4]),
+    ),
+    row("without a bias", fused({ activation: "relu" }), [2, 5, 6, 2], [3, 3, 2, 4]),
+    row("prelu, a number a channel", fused({ activation: "prelu" }), [2, 5, 6, 2], [3, 3, 2, 4], [4], [4]),
+    row("prelu, a number a pixel", fused({ activation: "prelu" }), [2, 5, 6, 2], [3, 3, 2, 4], [], [5, 6, 4]),
+    row("NCHW", fused({ activation: "prelu", dataFormat: "NCHW" }), [2, 2, 5, 6], [3, 3, 2, 4], [4], [4]),
+    row(
+      "NCHW, one bias, weights by channel",
+      fused({ activation: "prelu", dataFormat: "NCHW" }),
+      [2, 4, 5, 6],
+      [3, 3, 4, 4],
+      [],
+      [4, 1, 1],
+    ),
+    row(
+      "of images still in another order",
+      (x, f, h, b) => fused({ activation: "relu" })(image(x, f), h as tf.Tensor, b as tf.Tensor),
+      [2, 5, 6, 2],
+      [3, 3, 2, 3],
+      [3, 3, 3, 4],
+      [4],
+    ),
+    row("gradients", gradients(fused({})), [2, 5, 6, 2], [3, 3, 2, 4], [4]),
+    row("gradients through an activation", gradients(fused({ activation: "elu" })), [2, 5, 6, 2], [3, 3, 2, 4], [4]),
   ],
 } satisfies Cases<typeof family>;

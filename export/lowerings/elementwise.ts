@@ -1,103 +1,73 @@
-import { backend_util, type DataType } from "@tensorflow/tfjs-core";
-import { ELEMENT_TYPE } from "../../runtime/onnx-schema.ts";
-import type { Attribute, Graph } from "../graph.ts";
+import { backend_util, type DataType, util } from "@tensorflow/tfjs-core";
 import { type AB, lowering, type X } from "../lowering.ts";
-import { elementType, elementwise, Operand, type Stored, type TensorType } from "../value.ts";
+import { elementwise, type Operand } from "../value.ts";
+import { broadcastOf, cast, compute, narrowed, number, over, same, sameOf, widened } from "./operands.ts";
 
-/** Same shape and dtype as x. */
-const same = ({ x }: X): TensorType => ({ shape: x.shape, dtype: x.dtype });
+/** tfjs `K(x)` -> ONNX `Op(x)` of floats. Of other numbers tfjs would truncate the results to integers. */
+const unary = (op: string) => lowering<X>({ infer: sameOf("float32"), emit: (g, { x }) => elementwise(g, op, [x]) });
 
-function broadcast(a: TensorType, b: TensorType, dtype: DataType = a.dtype): TensorType {
-  return { shape: backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]), dtype };
-}
+/** tfjs `K(x)` -> ONNX `Op(x)` of numbers; a bool is its own result. */
+const ofNumbers = (op: string) =>
+  lowering<X>({ infer: same, emit: (g, { x }) => (x.dtype === "bool" ? x.stored : elementwise(g, op, [x])) });
 
-/** A node over already emitted values of the same shape, kept in their layout. */
-function over(g: Graph, op: string, first: Stored, ...rest: readonly string[]): Stored {
-  return { ...first, name: g.node(op, [first.name, ...rest]) };
-}
-
-/** tfjs `K(x)` -> ONNX `Op(x)`: same shape, same dtype. */
-const unary = (op: string, attributes: Readonly<Record<string, Attribute>> = {}) =>
-  lowering<X>({ infer: same, emit: (g, { x }) => elementwise(g, op, [x], attributes) });
-
-/** tfjs `K(a, b)` -> ONNX `Op(a, b)` with broadcasting. */
-const binary = (op: string) =>
-  lowering<AB>({ infer: ({ a, b }) => broadcast(a, b), emit: (g, { a, b }) => elementwise(g, op, [a, b]) });
-
-/** tfjs `K(a, b)` -> ONNX `Op(a, b)`, a bool. */
-const comparison = (op: string) =>
-  lowering<AB>({ infer: ({ a, b }) => broadcast(a, b, "bool"), emit: (g, { a, b }) => elementwise(g, op, [a, b]) });
-
-export const Abs = unary("Abs");
-export const Ceil = unary("Ceil");
-export const Cos = unary("Cos");
-export const Elu = unary("Elu");
-export const Erf = unary("Erf");
-export const Exp = unary("Exp");
-export const Floor = unary("Floor");
-export const Log = unary("Log");
-export const Neg = unary("Neg");
-export const Reciprocal = unary("Reciprocal");
-export const Relu = unary("Relu");
-export const Round = unary("Round");
-export const Sigmoid = unary("Sigmoid");
-export const Sign = unary("Sign");
-export const Sin = unary("Sin");
-export const Softplus = unary("Softplus");
-export const Sqrt = unary("Sqrt");
-export const Tanh = unary("Tanh");
-
-export const Add = binary("Add");
-export const Maximum = binary("Max");
-export const Minimum = binary("Min");
-export const Multiply = binary("Mul");
-export const Pow = binary("Pow");
-export const RealDiv = binary("Div");
-export const Sub = binary("Sub");
-
-export const Equal = comparison("Equal");
-export const Greater = comparison("Greater");
-export const GreaterEqual = comparison("GreaterOrEqual");
-export const Less = comparison("Less");
-export const LessEqual = comparison("LessOrEqual");
-export const LogicalAnd = comparison("And");
-export const LogicalOr = comparison("Or");
-
-/** tfjs `NotEqual(a, b)` -> `Not(Equal(a, b))`. */
-export const NotEqual = lowering<AB>({
-  infer: ({ a, b }) => broadcast(a, b, "bool"),
-  emit: (g, { a, b }) => over(g, "Not", elementwise(g, "Equal", [a, b])),
-});
-
-export const LogicalNot = lowering<X>({
-  infer: ({ x }) => ({ shape: x.shape, dtype: "bool" }),
-  emit: (g, { x }) => elementwise(g, "Not", [x]),
-});
+/** tfjs `K(x)` -> ONNX `Op(x)` of floats; a whole number is its own result. */
+const rounding = (op: string) =>
+  lowering<X>({ infer: same, emit: (g, { x }) => (x.dtype === "float32" ? elementwise(g, op, [x]) : x.stored) });
 
 /**
- * tfjs `FloorDiv(a, b)`, rounding down, int32 of whatever a and b are: ONNX's integer division truncates, so it goes through
- * floats (exact below 2^24).
+ * tfjs `K(a, b)` -> ONNX `Op(a, b)` with broadcasting; of bools, the logical operator that gives the same 0 or 1. Where there is
+ * none, as for 1 + 1, tfjs leaves a bool that is neither.
  */
-export const FloorDiv = lowering<AB>({
-  infer: ({ a, b }) => broadcast(a, b, "int32"),
-  emit: (g, { a, b }) => {
-    const float = (x: Operand) => new Operand(g, { shape: x.shape, dtype: "float32" }, cast(g, x, "float32"));
-    const floor = over(g, "Floor", elementwise(g, "Div", [float(a), float(b)]));
-    return { ...floor, name: g.node("Cast", [floor.name], { to: ELEMENT_TYPE.int32 }) };
-  },
+const binary = (op: string, logical?: string) =>
+  lowering<AB>({
+    infer: broadcastOf("float32", "int32", ...(logical === undefined ? [] : ["bool" as const])),
+    emit: (g, { a, b }) => elementwise(g, a.dtype === "bool" ? (logical as string) : op, [a, b]),
+  });
+
+export const Acos = unary("Acos");
+export const Acosh = unary("Acosh");
+export const Asin = unary("Asin");
+export const Asinh = unary("Asinh");
+export const Atan = unary("Atan");
+export const Atanh = unary("Atanh");
+export const Cos = unary("Cos");
+export const Cosh = unary("Cosh");
+export const Erf = unary("Erf");
+export const Log = unary("Log");
+export const Reciprocal = unary("Reciprocal");
+export const Sin = unary("Sin");
+export const Sinh = unary("Sinh");
+export const Sqrt = unary("Sqrt");
+export const Tan = unary("Tan");
+export const Tanh = unary("Tanh");
+
+export const Abs = ofNumbers("Abs");
+export const Ceil = rounding("Ceil");
+export const Floor = rounding("Floor");
+export const Round = rounding("Round");
+
+export const Add = binary("Add");
+export const Maximum = binary("Max", "Or");
+export const Minimum = binary("Min", "And");
+export const Multiply = binary("Mul", "And");
+export const Pow = binary("Pow");
+export const Sub = binary("Sub");
+
+/** tfjs `RealDiv(a, b)` of floats -> `Div`. tf.div calls FloorDiv for integers. */
+export const RealDiv = lowering<AB>({
+  infer: broadcastOf("float32"),
+  emit: (g, { a, b }) => elementwise(g, "Div", [a, b]),
 });
 
 /** tfjs `AddN(x0, x1, ...)` of equal shapes -> a chain of `Add`. */
-export const AddN = lowering<readonly Operand[]>({
-  infer: (xs) => ({ shape: (xs[0] as Operand).shape, dtype: (xs[0] as Operand).dtype }),
-  emit: (g, xs) =>
-    xs.slice(1).reduce<Operand>((sum, x) => new Operand(g, x, elementwise(g, "Add", [sum, x])), xs[0] as Operand)
-      .stored,
+export const AddN = lowering<readonly [Operand, ...Operand[]]>({
+  infer: ([x]) => sameOf("float32", "int32")({ x }),
+  emit: (g, xs) => xs.slice(1).reduce((sum, x) => compute(g, "Add", [sum, x]), xs[0]).stored,
 });
 
 /** tfjs `SquaredDifference(a, b)` -> `d * d` with `d = Sub(a, b)`. */
 export const SquaredDifference = lowering<AB>({
-  infer: ({ a, b }) => broadcast(a, b),
+  infer: broadcastOf("float32", "int32"),
   emit: (g, { a, b }) => {
     const d = elementwise(g, "Sub", [a, b]);
     return over(g, "Mul", d, d.name);
@@ -105,38 +75,93 @@ export const SquaredDifference = lowering<AB>({
 });
 
 /** tfjs `Square(x)` -> `x * x`. */
-export const Square = lowering<X>({ infer: same, emit: (g, { x }) => elementwise(g, "Mul", [x, x]) });
+export const Square = lowering<X>({
+  infer: same,
+  emit: (g, { x }) => (x.dtype === "bool" ? x.stored : elementwise(g, "Mul", [x, x])),
+});
+
+export const Neg = lowering<X>({
+  infer: sameOf("float32", "int32"),
+  emit: (g, { x }) => elementwise(g, "Neg", [x]),
+});
+
+/** tfjs `Sign(x)` -> `Sign`, but of NaN tfjs gives 0. */
+export const Sign = lowering<X>({
+  infer: same,
+  emit: (g, { x }) => {
+    if (x.dtype === "bool") return x.stored;
+    const sign = compute(g, "Sign", [x]);
+    return x.dtype === "int32"
+      ? sign.stored
+      : elementwise(g, "Where", [compute(g, "IsNaN", [x], "bool"), number(g, 0), sign]);
+  },
+});
+
+/** tfjs `Exp(x)`, a float32 of whatever x is; of integers in float64, as JavaScript has it. */
+export const Exp = lowering<X>({
+  infer: ({ x }) => ({ shape: x.shape, dtype: "float32" }),
+  emit: (g, { x }) => {
+    if (x.dtype === "float32") return elementwise(g, "Exp", [x]);
+    return narrowed(g, compute(g, "Exp", [widened(g, x)]), "float32").stored;
+  },
+});
 
 /** tfjs `Rsqrt(x)` -> `Reciprocal(Sqrt(x))`. */
 export const Rsqrt = lowering<X>({
-  infer: same,
+  infer: sameOf("float32"),
   emit: (g, { x }) => over(g, "Reciprocal", elementwise(g, "Sqrt", [x])),
 });
 
 /** tfjs `Log1p(x)` -> `Log(x + 1)`; loses digits for |x| below 1e-7, as float32 sums do. */
 export const Log1p = lowering<X>({
-  infer: same,
-  emit: (g, { x }) => {
-    const { stored } = x;
-    return over(g, "Log", over(g, "Add", stored, g.float32(1)));
-  },
+  infer: sameOf("float32"),
+  emit: (g, { x }) => over(g, "Log", over(g, "Add", x.stored, g.float32(1))),
 });
 
 /** tfjs `Expm1(x)` -> `Exp(x) - 1`; loses digits for |x| below 1e-7. */
 export const Expm1 = lowering<X>({
-  infer: same,
+  infer: sameOf("float32"),
   emit: (g, { x }) => over(g, "Sub", elementwise(g, "Exp", [x]), g.float32(1)),
 });
 
-/** tfjs `Relu6(x)` -> `Clip(x, 0, 6)`. */
+export const Elu = unary("Elu");
+export const Selu = unary("Selu");
+export const Sigmoid = unary("Sigmoid");
+export const Softplus = unary("Softplus");
+export const Relu = ofNumbers("Relu");
+
+/** tfjs `Relu6(x)` -> `Clip(x, 0, 6)`; a bool is its own result. */
 export const Relu6 = lowering<X>({
   infer: same,
-  emit: (g, { x }) => over(g, "Clip", x.stored, g.float32(0), g.float32(6)),
+  emit: (g, { x }) => {
+    if (x.dtype === "bool") return x.stored;
+    return over(g, "Clip", x.stored, number(g, 0, x.dtype).name, number(g, 6, x.dtype).name);
+  },
 });
 
+/** tfjs `LeakyRelu(x; alpha)`, a float32 of whatever x is. */
 export const LeakyRelu = lowering<X, { alpha: number }>({
-  infer: same,
-  emit: (g, { x }, { alpha }) => elementwise(g, "LeakyRelu", [x], { alpha: { float: alpha } }),
+  infer: ({ x }) => ({ shape: x.shape, dtype: "float32" }),
+  emit: (g, { x }, { alpha }) => elementwise(g, "LeakyRelu", [cast(g, x, "float32")], { alpha: { float: alpha } }),
+});
+
+/**
+ * tfjs `Prelu(x, alpha)`, a float32 -> `PRelu` where alpha broadcasts to x as it is stored; else `Where(x < 0, alpha x, x)`, since
+ * in tfjs x may broadcast too.
+ */
+export const Prelu = lowering<{ x: Operand; alpha: Operand }>({
+  infer: ({ x, alpha }) => ({
+    shape: backend_util.assertAndGetBroadcastShape([...x.shape], [...alpha.shape]),
+    dtype: "float32",
+  }),
+  emit: (g, inputs) => {
+    const [x, alpha] = [cast(g, inputs.x, "float32"), cast(g, inputs.alpha, "float32")];
+    const isWhole = util.sizeFromShape([...x.stored.shape]) === util.sizeFromShape([...x.shape]);
+    const fits =
+      alpha.rank <= x.rank && alpha.shape.every((size, i) => size === 1 || size === x.shape.at(i - alpha.rank));
+    if (isWhole && fits) return elementwise(g, "PRelu", [x, alpha]);
+    return elementwise(g, "Where", [compute(g, "Less", [x, number(g, 0)], "bool"), compute(g, "Mul", [alpha, x]), x]);
+  },
 });
 
 /** Takes every normal float32 above 2e-38 past 1. */
@@ -144,46 +169,48 @@ const STEEP = 1e38;
 
 /**
  * tfjs `Step(x; alpha)`, 1 where x > 0, else alpha -> `Clip(1e38 x, alpha, 1)` for the usual alpha below 1: a third of the time
- * of `Where(Greater(x, 0), 1, alpha)`, which serves the rest. In the gradients of Relu, LeakyRelu and Abs.
+ * of `Where(Greater(x, 0), 1, alpha)`, which serves the rest. In the gradients of Relu, LeakyRelu and Abs. NaN stays NaN; of
+ * integers tfjs truncates alpha.
  */
 export const Step = lowering<X, { alpha: number }>({
-  infer: same,
+  infer: sameOf("float32", "int32"),
   emit: (g, { x }, { alpha = 0 }) => {
-    if (alpha <= 1) return over(g, "Clip", over(g, "Mul", x.stored, g.float32(STEEP)), g.float32(alpha), g.float32(1));
-    return over(g, "Where", over(g, "Greater", x.stored, g.float32(0)), g.float32(1), g.float32(alpha));
+    if (x.dtype === "float32" && alpha <= 1) {
+      return over(g, "Clip", over(g, "Mul", x.stored, g.float32(STEEP)), g.float32(alpha), g.float32(1));
+    }
+    const [zero, one, low] = [0, 1, alpha].map((value) => number(g, value, x.dtype)) as [Operand, Operand, Operand];
+    const step = compute(g, "Where", [compute(g, "Greater", [x, zero], "bool"), one, low], x.dtype);
+    return x.dtype === "int32" ? step.stored : elementwise(g, "Where", [compute(g, "IsNaN", [x], "bool"), x, step]);
   },
-});
-
-export const ClipByValue = lowering<X, { clipValueMin: number; clipValueMax: number }>({
-  infer: same,
-  emit: (g, { x }, { clipValueMin, clipValueMax }) =>
-    over(g, "Clip", x.stored, g.float32(clipValueMin), g.float32(clipValueMax)),
 });
 
 /** tfjs `EluGrad(dy, y)` -> `Where(y >= 0, dy, dy * (y + 1))`. */
 export const EluGrad = lowering<{ dy: Operand; y: Operand }>({
   infer: ({ dy }) => ({ shape: dy.shape, dtype: dy.dtype }),
   emit: (g, { dy, y }) => {
-    const wrap = (stored: Stored, dtype: DataType = "float32") => new Operand(g, { shape: y.shape, dtype }, stored);
-    const scaled = wrap(elementwise(g, "Mul", [dy, wrap(over(g, "Add", y.stored, g.float32(1)))]));
-    return elementwise(g, "Where", [wrap(over(g, "GreaterOrEqual", y.stored, g.float32(0)), "bool"), dy, scaled]);
+    const scaled = compute(g, "Mul", [dy, compute(g, "Add", [y, number(g, 1)])]);
+    return elementwise(g, "Where", [compute(g, "GreaterOrEqual", [y, number(g, 0)], "bool"), dy, scaled]);
   },
 });
 
-/** tfjs `Select(condition, t, e)` -> `Where`. tf.where has broadcast the condition before it calls the kernel. */
-export const Select = lowering<{ condition: Operand; t: Operand; e: Operand }>({
-  infer: ({ t, e }) => broadcast(t, e),
-  emit: (g, { condition, t, e }) => elementwise(g, "Where", [condition, t, e]),
+/** tfjs `ClipByValue(x; clipValueMin, clipValueMax)` -> `Clip`. Of integers tfjs truncates the bounds. */
+export const ClipByValue = lowering<X, { clipValueMin: number; clipValueMax: number }>({
+  infer: sameOf("float32", "int32"),
+  emit: (g, { x }, { clipValueMin, clipValueMax }) => {
+    const bound = (value: number) =>
+      x.dtype === "float32" ? value : Math.trunc(Math.min(Math.max(value, -(2 ** 31)), 2 ** 31 - 1));
+    const [low, high] = [clipValueMin, clipValueMax].map((value) => number(g, bound(value), x.dtype).name);
+    return over(g, "Clip", x.stored, low as string, high as string);
+  },
 });
 
-/** tfjs `Cast(x; dtype)` -> `Cast`, which truncates floats towards zero as tfjs does. */
+/**
+ * tfjs `Cast(x; dtype)` -> `Cast`, which truncates floats towards zero as tfjs does. What no int32 holds, NaN with it, has no
+ * value that ONNX would promise.
+ */
 export const Cast = lowering<X, { dtype: DataType }>({
   infer: ({ x }, { dtype }) => ({ shape: x.shape, dtype }),
-  emit: (g, { x }, { dtype }) => cast(g, x, dtype),
+  emit: (g, { x }, { dtype }) => cast(g, x, dtype).stored,
 });
-
-function cast(g: Graph, x: Operand, dtype: DataType): Stored {
-  return x.dtype === dtype ? x.stored : elementwise(g, "Cast", [x], { to: ELEMENT_TYPE[elementType(dtype)] });
-}
 
 export const Identity = lowering<X>({ infer: same, emit: (_, { x }) => x.stored });

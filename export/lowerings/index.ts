@@ -1,6 +1,9 @@
 /** The lowering table: one rule a kernel, under tfjs's own kernel name; a kernel written twice does not compile. */
+export * from "./arithmetic.ts";
+export * from "./comparison.ts";
 export * from "./convolution.ts";
 export * from "./convolution3d.ts";
+export * from "./counting.ts";
 export * from "./creation.ts";
 export * from "./depthwise.ts";
 export * from "./dilation.ts";
@@ -9,6 +12,7 @@ export * from "./image.ts";
 export * from "./indexing.ts";
 export * from "./linalg.ts";
 export * from "./movement.ts";
+export * from "./normalization.ts";
 export * from "./pooling.ts";
 export * from "./reduction.ts";
 export * from "./sampling.ts";

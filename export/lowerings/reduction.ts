@@ -1,8 +1,9 @@
-import { type DataType, util } from "@tensorflow/tfjs-core";
+import { upcastType, util } from "@tensorflow/tfjs-core";
 import { ELEMENT_TYPE } from "../../runtime/onnx-schema.ts";
 import type { Graph } from "../graph.ts";
 import { lowering, type X } from "../lowering.ts";
-import { Operand, type Stored } from "../value.ts";
+import type { Operand, Stored, TensorType } from "../value.ts";
+import { cast, compute, expectDtype, number, over } from "./operands.ts";
 
 interface ReduceAttributes {
   readonly axis: number | number[];
@@ -34,24 +35,34 @@ function reduce(g: Graph, op: string, x: Operand, { axis, keepDims }: ReduceAttr
   return { name: reduced, shape, layout: layout.every((a, i) => a === i) ? undefined : layout };
 }
 
-/** tfjs `K(x; axis, keepDims)` -> ONNX `Op`. */
-const reduction = (op: string) =>
+/** tfjs `Sum`, `Prod`: integers of bools. */
+const total = (op: string) =>
   lowering<X, ReduceAttributes>({
-    infer: ({ x }, { axis, keepDims }) => ({ shape: reducedShape(x, axis, keepDims), dtype: x.dtype }),
-    emit: (g, { x }, attributes) => reduce(g, op, x, attributes),
+    infer: ({ x }, { axis, keepDims }) => ({
+      shape: reducedShape(x, axis, keepDims),
+      dtype: upcastType(x.dtype, "int32"),
+    }),
+    emit: (g, { x }, attributes) => reduce(g, op, cast(g, x, upcastType(x.dtype, "int32")), attributes),
   });
 
-export const Sum = reduction("ReduceSum");
+export const Sum = total("ReduceSum");
+export const Prod = total("ReduceProd");
 
 /** tfjs `Mean(x; axis, keepDims)`, float32 of whatever x is. */
 export const Mean = lowering<X, ReduceAttributes>({
   infer: ({ x }, { axis, keepDims }) => ({ shape: reducedShape(x, axis, keepDims), dtype: "float32" }),
-  emit: (g, { x }, attributes) => {
-    const { shape, stored } = x;
-    const float = x.dtype === "float32" ? stored.name : g.node("Cast", [stored.name], { to: ELEMENT_TYPE.float32 });
-    return reduce(g, "ReduceMean", new Operand(g, { shape, dtype: "float32" }, { ...stored, name: float }), attributes);
-  },
+  emit: (g, { x }, attributes) => reduce(g, "ReduceMean", cast(g, x, "float32"), attributes),
 });
+
+/** An extreme of x. ONNX Runtime's passes over NaN, tfjs's gives it; so does the sum of magnitudes, and only where there is one. */
+function extreme(g: Graph, op: string, x: Operand, attributes: ReduceAttributes): Stored {
+  const numbers = x.dtype === "bool" ? cast(g, x, "int32") : x;
+  const found = reduce(g, op, numbers, attributes);
+  if (x.dtype === "bool") return over(g, "Greater", found, number(g, 0, "int32").name);
+  if (x.dtype === "int32") return found;
+  const magnitude = reduce(g, "ReduceL1", x, attributes);
+  return { ...found, name: g.node("Where", [g.node("IsNaN", [magnitude.name]), magnitude.name, found.name]) };
+}
 
 /** tfjs `Max(x; reductionIndices, keepDims)`: the one reduction that names its axes otherwise. */
 export const Max = lowering<X, { reductionIndices: number | number[]; keepDims: boolean }>({
@@ -59,55 +70,89 @@ export const Max = lowering<X, { reductionIndices: number | number[]; keepDims: 
     shape: reducedShape(x, reductionIndices, keepDims),
     dtype: x.dtype,
   }),
-  emit: (g, { x }, { reductionIndices, keepDims }) => reduce(g, "ReduceMax", x, { axis: reductionIndices, keepDims }),
+  emit: (g, { x }, { reductionIndices, keepDims }) => extreme(g, "ReduceMax", x, { axis: reductionIndices, keepDims }),
 });
 
-export const Min = reduction("ReduceMin");
-export const Prod = reduction("ReduceProd");
+export const Min = lowering<X, ReduceAttributes>({
+  infer: ({ x }, { axis, keepDims }) => ({ shape: reducedShape(x, axis, keepDims), dtype: x.dtype }),
+  emit: (g, { x }, attributes) => extreme(g, "ReduceMin", x, attributes),
+});
 
 /** tfjs `All(x)`, `Any(x)` of bools -> the minimum, the maximum of integers. */
 const logical = (op: string) =>
   lowering<X, ReduceAttributes>({
-    infer: ({ x }, { axis, keepDims }) => ({ shape: reducedShape(x, axis, keepDims), dtype: "bool" as DataType }),
-    emit: (g, { x }, attributes) => {
-      const name = g.node("Cast", [x.name], { to: ELEMENT_TYPE.int32 });
-      const integers = new Operand(g, { shape: x.shape, dtype: "int32" }, { name, shape: x.shape });
-      const reduced = reduce(g, op, integers, attributes);
-      return { ...reduced, name: g.node("Cast", [reduced.name], { to: ELEMENT_TYPE.bool }) };
+    infer: ({ x }, { axis, keepDims }) => {
+      expectDtype(x, "bool");
+      return { shape: reducedShape(x, axis, keepDims), dtype: "bool" };
     },
+    emit: (g, { x }, attributes) => extreme(g, op, x, attributes),
   });
 
 export const All = logical("ReduceMin");
 export const Any = logical("ReduceMax");
 
-/** tfjs `ArgMax(x; axis)` -> `ArgMax`, int64, cast to int32. Both take the first of equals. */
-const argument = (op: string) =>
+/**
+ * tfjs `ArgMax(x; axis)`, `ArgMin` -> the same, int64, cast to int32. Both take the first of equals. tfjs passes over NaN, but for
+ * one in the first place, where it stays; here that one is passed over too.
+ */
+const argument = (op: string, worst: number) =>
   lowering<X, { axis: number }>({
     infer: ({ x }, { axis }) => ({ shape: reducedShape(x, axis, false), dtype: "int32" }),
     emit: (g, { x }, { axis }) => {
       const [a] = util.parseAxisParam(axis, [...x.shape]) as [number];
-      return g.node("Cast", [g.node(op, [x.name], { axis: a, keepdims: 0 })], { to: ELEMENT_TYPE.int32 });
+      const numbers =
+        x.dtype === "float32"
+          ? compute(g, "Where", [compute(g, "IsNaN", [x], "bool"), number(g, worst), x], "float32")
+          : cast(g, x, "int32");
+      return g.node("Cast", [g.node(op, [numbers.name], { axis: a, keepdims: 0 })], { to: ELEMENT_TYPE.int32 });
     },
   });
 
-export const ArgMax = argument("ArgMax");
-export const ArgMin = argument("ArgMin");
+export const ArgMax = argument("ArgMax", Number.NEGATIVE_INFINITY);
+export const ArgMin = argument("ArgMin", Number.POSITIVE_INFINITY);
 
 /** tfjs `Softmax(logits; dim)`, which is always the last axis. */
 export const Softmax = lowering<{ logits: Operand }, { dim: number }>({
-  infer: ({ logits }) => ({ shape: logits.shape, dtype: logits.dtype }),
+  infer: ({ logits: { shape, dtype } }, { dim }) => {
+    if (dim !== -1 && dim !== shape.length - 1) throw new Error(`dim ${dim}: expected the last axis of [${shape}]`);
+    return { shape, dtype };
+  },
   emit: (g, { logits }) => g.node("Softmax", [logits.name], { axis: -1 }),
 });
 
-export const LogSoftmax = lowering<{ logits: Operand }, { axis: number }>({
-  infer: ({ logits }) => ({ shape: logits.shape, dtype: logits.dtype }),
-  emit: (g, { logits }) => g.node("LogSoftmax", [logits.name], { axis: -1 }),
-});
+interface CumulativeAttributes {
+  readonly axis: number;
+  readonly exclusive: boolean;
+  readonly reverse: boolean;
+}
 
-export const Cumsum = lowering<X, { axis: number; exclusive: boolean; reverse: boolean }>({
-  infer: ({ x }) => ({ shape: x.shape, dtype: x.dtype }),
+const cumulativeType = ({ x }: X): TensorType => ({ shape: x.shape, dtype: upcastType(x.dtype, "int32") });
+
+/** tfjs `Cumsum(x; axis, exclusive, reverse)` -> `CumSum`; integers of bools. */
+export const Cumsum = lowering<X, CumulativeAttributes>({
+  infer: cumulativeType,
   emit: (g, { x }, { axis, exclusive, reverse }) => {
     const index = g.constant("int64", [], new Uint8Array(BigInt64Array.of(BigInt(axis)).buffer));
-    return g.node("CumSum", [x.name, index], { exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0 });
+    const { name } = cast(g, x, upcastType(x.dtype, "int32"));
+    return g.node("CumSum", [name, index], { exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0 });
+  },
+});
+
+/**
+ * tfjs `Cumprod(x; axis, exclusive, reverse)`, which ONNX lacks: products of 2, 4, 8 and so on neighbours, each from two products
+ * of half as many, in log2(n) steps. A `Pad` with a negative end moves x along its axis and moves ones in.
+ */
+export const Cumprod = lowering<X, CumulativeAttributes>({
+  infer: cumulativeType,
+  emit: (g, inputs, { axis, exclusive, reverse }) => {
+    const x = cast(g, inputs.x, upcastType(inputs.x.dtype, "int32"));
+    const size = x.shape[axis] as number;
+    const one = number(g, 1, x.dtype).name;
+    const pads = (by: number) => [by, -by].map((pad) => x.shape.map((_, i) => (i === axis ? pad : 0)));
+    const moved = (name: string, by: number) =>
+      g.node("Pad", [name, g.int64((reverse ? pads(-by) : pads(by)).flat()), one]);
+    let product = exclusive ? moved(x.name, 1) : x.name;
+    for (let by = 1; by < size; by *= 2) product = g.node("Mul", [product, moved(product, by)]);
+    return product;
   },
 });

@@ -3,9 +3,12 @@ import "../../models/gradients.ts";
 import { describe, expect, test } from "vitest";
 import type { PortType, Tensors } from "../../export/index.ts";
 import type * as lowerings from "../../export/lowerings/index.ts";
+import { arithmetic } from "./lowerings/arithmetic.ts";
 import type { Case, Cases } from "./lowerings/cases.ts";
+import { comparison } from "./lowerings/comparison.ts";
 import { convolution } from "./lowerings/convolution.ts";
 import { convolution3d } from "./lowerings/convolution3d.ts";
+import { counting } from "./lowerings/counting.ts";
 import { creation } from "./lowerings/creation.ts";
 import { depthwiseConvolution } from "./lowerings/depthwise.ts";
 import { dilation2d } from "./lowerings/dilation.ts";
@@ -14,6 +17,7 @@ import { images } from "./lowerings/image.ts";
 import { indexing } from "./lowerings/indexing.ts";
 import { linalg } from "./lowerings/linalg.ts";
 import { movement } from "./lowerings/movement.ts";
+import { normalization } from "./lowerings/normalization.ts";
 import { pooling } from "./lowerings/pooling.ts";
 import { reduction } from "./lowerings/reduction.ts";
 import { sampling } from "./lowerings/sampling.ts";
@@ -22,8 +26,11 @@ import { space } from "./lowerings/space.ts";
 import { compare, draws, type Feeds } from "./run-model.ts";
 
 const cases: Cases<typeof lowerings> = {
+  ...arithmetic,
+  ...comparison,
   ...convolution,
   ...convolution3d,
+  ...counting,
   ...creation,
   ...depthwiseConvolution,
   ...dilation2d,
@@ -32,6 +39,7 @@ const cases: Cases<typeof lowerings> = {
   ...indexing,
   ...linalg,
   ...movement,
+  ...normalization,
   ...pooling,
   ...reduction,
   ...sampling,

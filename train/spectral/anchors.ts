@@ -27,7 +27,7 @@ export function anchorPicks(points: NumberArray, count: number, random: Random):
     for (let i = 0; i < n; i++) {
       const known = squared[i]!;
       if (nearest[i]! < 0 || apart[nearest[i]!]! < 4 * known) {
-        const distance = squaredDistance(data, d, i, pick);
+        const distance = squaredDistance(data, d, i, pick, known);
         if (distance < known) {
           squared[i] = distance;
           nearest[i] = picks.length;
@@ -84,9 +84,29 @@ function parse({ data, shape }: NumberArray, count: number): { data: Float32Arra
   return { data, n, d };
 }
 
-function squaredDistance(data: Float32Array, d: number, i: number, j: number): number {
-  const [a, b] = [i * d, j * d];
-  let sum = 0;
-  for (let k = 0; k < d; k++) sum += (data[a + k]! - data[b + k]!) ** 2;
-  return sum;
+/** The squared distance of points i and j, or infinity once it exceeds `limit`; four sums, so that none waits for another. */
+function squaredDistance(
+  data: Float32Array,
+  d: number,
+  i: number,
+  j: number,
+  limit = Number.POSITIVE_INFINITY,
+): number {
+  const offset = (j - i) * d;
+  const end = (i + 1) * d;
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let a = i * d;
+  for (; a + 32 <= end; ) {
+    for (const stop = a + 32; a < stop; a += 4) {
+      const [d0, d1] = [data[a]! - data[a + offset]!, data[a + 1]! - data[a + 1 + offset]!];
+      const [d2, d3] = [data[a + 2]! - data[a + 2 + offset]!, data[a + 3]! - data[a + 3 + offset]!];
+      s0 += d0 * d0;
+      s1 += d1 * d1;
+      s2 += d2 * d2;
+      s3 += d3 * d3;
+    }
+    if (s0 + s1 + s2 + s3 > limit) return Number.POSITIVE_INFINITY;
+  }
+  for (; a < end; a++) s0 += (data[a]! - data[a + offset]!) ** 2;
+  return s0 + s1 + s2 + s3;
 }

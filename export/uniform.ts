@@ -25,12 +25,18 @@ export function constant(g: Graph, type: TensorType, values: Float32Array | Int3
   };
 }
 
-/** The numbers of an int32 tensor that must be known while tracing, for instance because they decide a shape. */
-export function knownIntegers({ graph, stored, shape }: Operand, name: string): Int32Array {
-  const constant = graph.initializers.get(stored.name);
-  if (constant === undefined)
-    throw new Error(`expected ${name} that are constants, got a traced tensor of shape [${shape}]`);
-  const { buffer, byteOffset, byteLength } = constant.bytes;
-  const values = new Int32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+/** The numbers of an int32 tensor that is a constant of the graph; undefined for a traced one. */
+export function constantIntegers({ graph, stored, shape }: Operand): Int32Array | undefined {
+  const bytes = graph.initializers.get(stored.name)?.bytes;
+  if (bytes === undefined) return undefined;
+  const values = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
   return stored.shape.length > 0 ? values : new Int32Array(util.sizeFromShape([...shape])).fill(values[0] as number);
+}
+
+/** The numbers of an int32 tensor that must be a constant, for instance because they decide a shape. */
+export function knownIntegers(x: Operand, name: string): Int32Array {
+  const known = constantIntegers(x);
+  if (known === undefined)
+    throw new Error(`expected ${name} that are constants, got a traced tensor of shape [${x.shape}]`);
+  return known;
 }

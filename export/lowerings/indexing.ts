@@ -1,8 +1,9 @@
+import { shared } from "@tensorflow/tfjs-backend-cpu";
 import { backend_util, type DataType, type TensorInfo, util } from "@tensorflow/tfjs-core";
 import { ELEMENT_TYPE } from "../../runtime/onnx-schema.ts";
 import type { Graph } from "../graph.ts";
 import { applied, lowering, type X } from "../lowering.ts";
-import { constant, knownIntegers, uniform } from "../uniform.ts";
+import { constant, constantIntegers, knownIntegers, uniform } from "../uniform.ts";
 import { elementType, type Operand, reshaped, storedIn } from "../value.ts";
 import { Cast } from "./elementwise.ts";
 
@@ -12,11 +13,17 @@ interface Gathered {
 }
 
 /**
- * tfjs `GatherV2(x, indices; axis, batchDims)` -> `Gather`; with batch dimensions `GatherND` of x with the axis behind them. Where
- * tfjs refuses indices outside of [0, size), ONNX Runtime does too, but for -size to -1, which count from the end.
+ * tfjs `GatherV2(x, indices; axis, batchDims)` -> `Gather`; with batch dimensions `GatherND` of x with the axis behind them. Indices
+ * outside of [0, size) are refused, as by tfjs; traced ones by ONNX Runtime, but for -size to -1, which count from the end.
  */
 export const GatherV2 = lowering<Gathered, { axis: number; batchDims?: number }>({
-  infer: (inputs, attributes) => ({ shape: gathered(inputs, attributes).shape, dtype: inputs.x.dtype }),
+  infer: ({ x, indices }, attributes) => {
+    const { axis, shape } = gathered({ x, indices }, attributes);
+    const last = (x.shape[axis] as number) - 1;
+    const beyond = constantIntegers(indices)?.find((index) => index < 0 || index > last);
+    if (beyond !== undefined) throw new Error(`GatherV2: the index value ${beyond} is not in [0, ${last}]`);
+    return { shape, dtype: x.dtype };
+  },
   emit: (g, { x, indices }, attributes) => {
     const { axis, batches, shape } = gathered({ x, indices }, attributes);
     if (batches === 0) return g.node("Gather", [x.name, indices.name], { axis });
@@ -77,7 +84,10 @@ export const GatherNd = lowering<Picked>({
   },
 });
 
-/** tfjs `TopK(x; k, sorted)` over the last axis -> `TopK`, its int64 indices cast to int32. Both put the lower of equals first. */
+/**
+ * tfjs `TopK(x; k, sorted)` over the last axis -> `TopK`, its int64 indices cast to int32. Both put the lower of equals first; the
+ * graph's are always sorted.
+ */
 export const TopK = lowering<X, { k: number; sorted: boolean }>({
   infer: ({ x }, { k }) => {
     const shape = [...x.shape.slice(0, -1), k];
@@ -86,12 +96,11 @@ export const TopK = lowering<X, { k: number; sorted: boolean }>({
       { shape, dtype: "int32" },
     ];
   },
-  emit: (g, { x }, { k, sorted }) => {
+  emit: (g, { x }, { k }) => {
     // ONNX Runtime 1.30 ends the process when it looks for the largest of no rows.
     if (k * util.sizeFromShape([...x.shape]) === 0) return [uniform(g, x.dtype, 0), uniform(g, "int32", 0)];
     const numbers = x.dtype === "bool" ? applied(g, Cast, { x }, { dtype: "int32" }) : x;
-    const attributes = { axis: -1, sorted: sorted ? 1 : 0 };
-    const [values, indices] = g.split("TopK", [numbers.name, g.int64([k])], 2, attributes) as [string, string];
+    const [values, indices] = g.split("TopK", [numbers.name, g.int64([k])], 2, { axis: -1 }) as [string, string];
     return [
       x.dtype === "bool" ? g.node("Cast", [values], { to: ELEMENT_TYPE.bool }) : values,
       g.node("Cast", [indices], { to: ELEMENT_TYPE.int32 }),
@@ -171,9 +180,12 @@ export const SparseReshape = lowering<SparseShapes>({
   },
 });
 
+/** The two shapes; tfjs's own reshape of no indices finds the second, or refuses it. */
 function reshapedTo({ inputShape, newShape }: SparseShapes): { readonly from: number[]; readonly to: number[] } {
   const from = [...knownIntegers(inputShape, "inputShape")];
-  return { from, to: util.inferFromImplicitShape([...knownIntegers(newShape, "newShape")], util.sizeFromShape(from)) };
+  const asked = [...knownIntegers(newShape, "newShape")];
+  const [, , to] = shared.sparseReshapeImpl(new Int32Array(), [0, from.length], "int32", from, asked);
+  return { from, to };
 }
 
 interface Suppression {

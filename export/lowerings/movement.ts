@@ -1,4 +1,4 @@
-import { backend_util, type DataType, slice_util, util } from "@tensorflow/tfjs-core";
+import { backend_util, type DataType, slice_util, type Tensor, util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
 import { applied, lowering, type X } from "../lowering.ts";
 import { uniform } from "../uniform.ts";
@@ -28,6 +28,7 @@ export const Reshape = lowering<X, { shape: number[] }>({
 
 function expandedShape(x: Operand, dim: number): number[] {
   const at = dim < 0 ? x.rank + 1 + dim : dim;
+  if (at < 0 || at > x.rank) throw new Error(`Axis must be in the interval [${-(x.rank + 1)}, ${x.rank}], got ${dim}`);
   return [...x.shape.slice(0, at), 1, ...x.shape.slice(at)];
 }
 
@@ -114,6 +115,8 @@ function filled(xs: readonly Operand[]): { readonly parts: readonly Operand[]; r
 export const Pack = lowering<readonly Operand[], { axis: number }>({
   infer: (xs, { axis }) => {
     const { shape, dtype, rank } = xs[0] as Operand;
+    const other = xs.find((x) => x.dtype !== dtype || !util.arraysEqual([...x.shape], [...shape]));
+    if (other) throw new Error(`expected ${dtype} of shape [${shape}], got ${other.dtype} of shape [${other.shape}]`);
     const at = axis < 0 ? rank + 1 + axis : axis;
     return { shape: [...shape.slice(0, at), xs.length, ...shape.slice(at)], dtype };
   },
@@ -180,11 +183,10 @@ export const Slice = lowering<X, { begin: number[]; size: number[] }>({
 });
 
 function sliceOf(x: Operand, begin: number[], size: number[]): [number[], number[]] {
-  const like: unknown = { rank: x.rank, shape: [...x.shape] };
-  return slice_util.parseSliceParams(like as Parameters<typeof slice_util.parseSliceParams>[0], begin, size) as [
-    number[],
-    number[],
-  ];
+  const like = { rank: x.rank, shape: [...x.shape] } as unknown as Tensor;
+  const [from, count] = slice_util.parseSliceParams(like, begin, size) as [number[], number[]];
+  slice_util.assertParamsValid(like, from, count);
+  return [from, count];
 }
 
 interface Strides {

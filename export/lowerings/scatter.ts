@@ -1,7 +1,8 @@
+import { shared } from "@tensorflow/tfjs-backend-cpu";
 import { util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
 import { applied, lowering } from "../lowering.ts";
-import { constant, knownIntegers, uniform } from "../uniform.ts";
+import { constant, constantIntegers, knownIntegers, uniform } from "../uniform.ts";
 import { elementwise, Operand, type Stored, type TensorType } from "../value.ts";
 import { Cast } from "./elementwise.ts";
 import { GatherV2 } from "./indexing.ts";
@@ -117,12 +118,13 @@ interface Segments {
  */
 const sparseSegments = (isMean: boolean) =>
   lowering<Segments>({
-    infer: ({ data, segmentIds }) => ({
-      shape: [segmentSizes(segmentIds).length, ...data.shape.slice(1)],
-      dtype: data.dtype,
+    infer: (inputs) => ({
+      shape: [segmentSizes(inputs).length, ...inputs.data.shape.slice(1)],
+      dtype: inputs.data.dtype,
     }),
-    emit: (g, { data, indices, segmentIds }) => {
-      const sizes = segmentSizes(segmentIds);
+    emit: (g, inputs) => {
+      const { data, indices, segmentIds } = inputs;
+      const sizes = segmentSizes(inputs);
       const [n, m, width] = [indices.shape[0] as number, sizes.length, util.sizeFromShape(data.shape.slice(1))];
       const rows = applied(g, GatherV2, { x: data, indices }, { axis: 0 });
       const updates = applied(g, Reshape, { x: rows }, { shape: [n, width] });
@@ -143,11 +145,11 @@ const sparseSegments = (isMean: boolean) =>
 export const SparseSegmentMean = sparseSegments(true);
 export const SparseSegmentSum = sparseSegments(false);
 
-/** How many rows each segment has. */
-function segmentSizes(segmentIds: Operand): number[] {
+/** How many rows each segment has, counted (and refused, where they do not rise) by tfjs's own sum of as many ones. */
+function segmentSizes({ data, indices, segmentIds }: Segments): number[] {
+  const rows = data.shape[0] as number;
   const ids = knownIntegers(segmentIds, "segmentIds");
-  if (ids.some((id, i) => id < (ids[i - 1] ?? 0))) throw new Error(`expected segmentIds that rise from 0, got ${ids}`);
-  const sizes = Array<number>((ids.at(-1) ?? -1) + 1).fill(0);
-  for (const id of ids) sizes[id] = (sizes[id] as number) + 1;
-  return sizes;
+  const at = constantIntegers(indices) ?? new Int32Array(ids.length);
+  const ones = new Float32Array(rows).fill(1);
+  return Array.from(shared.sparseSegmentReductionImpl(ones, [rows, 1], "float32", at, ids)[0]);
 }

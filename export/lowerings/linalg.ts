@@ -28,8 +28,14 @@ export const BatchMatMul = lowering<AB, MatMulAttributes>({
   infer: ({ a, b }, { transposeA, transposeB }) => {
     expectDtype(a, "float32", "int32");
     expectDtype(b, a.dtype);
-    const rows = a.shape.at(transposeA ? -1 : -2) as number;
-    const columns = b.shape.at(transposeB ? -2 : -1) as number;
+    const sizes = (x: Operand, transposed: boolean) =>
+      (transposed ? x.shape.slice(-2).reverse() : x.shape.slice(-2)) as [number, number];
+    const [rows, inner] = sizes(a, transposeA);
+    const [height, columns] = sizes(b, transposeB);
+    if (a.rank < 2 || b.rank < 2 || inner !== height) {
+      const form = (x: Operand, transposed: boolean) => `[${x.shape}]${transposed ? " transposed" : ""}`;
+      throw new Error(`${form(a, transposeA)} times ${form(b, transposeB)}: expected matrices with one inner size`);
+    }
     const outer = backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
     return { shape: [...outer, rows, columns], dtype: a.dtype };
   },

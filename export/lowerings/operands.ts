@@ -91,5 +91,5 @@ function converted(g: Graph, x: Operand, type: keyof typeof ELEMENT_TYPE): Store
 
 /** @throws {TypeError} unless x is of one of the dtypes. */
 export function expectDtype({ dtype }: Operand, ...expected: readonly DataType[]): void {
-  if (!expected.includes(dtype)) throw new TypeError(`expected ${expected.join(" or ")}, got ${dtype}`);
+  if (!expected.includes(dtype)) throw new TypeError(`dtype ${dtype}: expected ${expected.join(" or ")}`);
 }

@@ -20,6 +20,7 @@ import { SubspanError } from "../runtime/errors.ts";
 import type { Graph } from "./graph.ts";
 import type { AnyLowering } from "./lowering.ts";
 import * as lowerings from "./lowerings/index.ts";
+import { REFUSED } from "./refused.ts";
 import { constant } from "./uniform.ts";
 import { Operand, type Stored, type TensorType } from "./value.ts";
 
@@ -48,7 +49,8 @@ const RANDOM_OPERATIONS = /^(rand|truncatedNormal|multinomial|dropout)/;
 /** Kernels without a lowering, by name. */
 export class MissingKernels extends SubspanError {
   constructor(names: readonly string[]) {
-    super("TRACE_REFUSED", `no lowering for ${names.length === 1 ? "kernel" : "kernels"} ${names.join(", ")}`);
+    const named = names.map((name) => (REFUSED.has(name) ? `${name} (${REFUSED.get(name)})` : name));
+    super("TRACE_REFUSED", `no lowering for ${names.length === 1 ? "kernel" : "kernels"} ${named.join(", ")}`);
   }
 }
 
@@ -164,7 +166,7 @@ export class TracingBackend extends KernelBackend {
     };
     if (known) return single(known().map(constant));
     this.#missing.add(kernel);
-    if (!this.#pretends || getKernel(kernel, "cpu") === undefined) this.refuseMissing();
+    if (!this.#pretends || REFUSED.has(kernel) || getKernel(kernel, "cpu") === undefined) this.refuseMissing();
     const zeros = ({ shape, dtype }: TensorInfo) =>
       util.makeZerosTypedArray(util.sizeFromShape(shape), dtype as "float32");
     const unknown = ({ shape, dtype }: Computed) => this.tensor({ shape, dtype }, { name: `missing_${kernel}`, shape });

@@ -83,8 +83,8 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
     tf.tidy(() => {
       const inputs: Tensors = {};
       for (const [name, port] of Object.entries(signature.inputs)) inputs[name] = input(backend, name, port, size);
-      for (const [name, tensor] of Object.entries(fn(inputs)))
-        addOutput(backend, name, tensor, signature.outputs?.[name]);
+      for (const [name, tensor] of Object.entries(settled("the function", fn(inputs))))
+        addOutput(backend, name, settled(`output ${name}`, tensor), signature.outputs?.[name]);
     });
     backend.refuseMissing();
     return liveNodes(graph);
@@ -92,6 +92,20 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
     stop();
     tf.setBackend(previous);
   }
+}
+
+/**
+ * What is there when the function returns.
+ *
+ * @throws {SubspanError} TRACE_REFUSED for a promise, such as tf.booleanMaskAsync's.
+ */
+function settled<T extends object>(what: string, value: T): T {
+  if (!(value instanceof Promise)) return value;
+  value.catch(() => {}); // It waits for data that never come.
+  throw new SubspanError(
+    "TRACE_REFUSED",
+    `expected tensors, got a promise from ${what}: a trace does not wait, and sizes that depend on data are not static`,
+  );
 }
 
 function input(backend: TracingBackend, name: string, { type, shape }: PortType, size: number): tf.Tensor {

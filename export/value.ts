@@ -1,4 +1,5 @@
 import { backend_util, type DataType, util } from "@tensorflow/tfjs-core";
+import { SubspanError } from "../runtime/errors.ts";
 import type { ElementType } from "../runtime/onnx-schema.ts";
 import type { Attribute, Graph } from "./graph.ts";
 
@@ -185,5 +186,5 @@ function commonLayout(operands: readonly Operand[]): readonly number[] | undefin
 /** ONNX's element type of a tfjs dtype. */
 export function elementType(dtype: DataType): ElementType {
   if (dtype === "float32" || dtype === "int32" || dtype === "bool") return dtype;
-  throw new TypeError(`dtype ${dtype} has no ONNX form`);
+  throw new SubspanError("TRACE_REFUSED", `tensors of dtype ${dtype} have no ONNX form`);
 }

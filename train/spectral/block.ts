@@ -1,6 +1,36 @@
 import type { Random } from "../random.ts";
+import { symmetricEigen } from "./jacobi.ts";
 
 // Blocks of `width` vectors of R^n: [n, width], row-major, so that a sparse product reads whole rows.
+
+/** What subspace iteration does with blocks of one size, in place. */
+export interface BlockAlgebra {
+  /** Makes the columns orthonormal. A column that depends on those before it is replaced by a random one. */
+  orthonormalise(block: Float64Array): void | Promise<void>;
+  /** Rayleigh-Ritz: turns an orthonormal block and its image A block to the Ritz vectors; fills their values, descending. */
+  rotateToRitzVectors(block: Float64Array, image: Float64Array, values: Float64Array): void | Promise<void>;
+}
+
+/** Of blocks so narrow that loops over their rows are as good as anything. */
+export function narrowBlocks(n: number, width: number, random: Random): BlockAlgebra {
+  return {
+    orthonormalise: (block) => orthonormalise(block, n, width, random),
+    rotateToRitzVectors: (block, image, values) => {
+      const projected = new Float64Array(width * width);
+      for (let i = 0; i < n; i++) {
+        const row = i * width;
+        for (let a = 0; a < width; a++) {
+          const value = block[row + a]!;
+          for (let b = 0; b < width; b++) projected[a * width + b]! += value * image[row + b]!;
+        }
+      }
+      const eigen = symmetricEigen(projected, width);
+      rotateColumns(block, eigen.vectors, n, width);
+      rotateColumns(image, eigen.vectors, n, width);
+      values.set(eigen.values);
+    },
+  };
+}
 
 /** Orthonormal columns by classical Gram-Schmidt done twice; a column that vanishes is replaced by a random one. */
 export function orthonormalise(block: Float64Array, n: number, width: number, random: Random): void {

@@ -1,8 +1,9 @@
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Random } from "../random.ts";
-import { identity, orthonormalise, rotateColumns } from "./block.ts";
-import { symmetricEigen } from "./jacobi.ts";
+import { type BlockAlgebra, identity, narrowBlocks } from "./block.ts";
 import type { SymmetricOperator } from "./laplacian.ts";
+import { withProducts } from "./products.ts";
+import { wideBlocks } from "./wide-block.ts";
 
 /** The leading eigenpairs of a symmetric operator. */
 export interface Eigenpairs {
@@ -23,8 +24,15 @@ export interface EigenOptions {
   readonly maxRounds?: number;
 }
 
+/** A symmetric operator whose products may have to be waited for. */
+export interface AwaitedOperator extends Omit<SymmetricOperator, "apply"> {
+  apply(x: Float64Array, width: number, y: Float64Array): void | Promise<void>;
+}
+
 const MAX_DEGREE = 300;
 const DENSE_LIMIT = 80;
+/** Blocks wider than this are left to ONNX Runtime by whoever can wait for it. */
+const NARROW = 64;
 
 /**
  * The m eigenpairs of the largest eigenvalues, by Chebyshev-filtered subspace iteration: a block of m + guard vectors is
@@ -41,20 +49,64 @@ const DENSE_LIMIT = 80;
  *   iteration, J. Comput. Phys. 219.
  */
 export function leadingEigenpairs(operator: SymmetricOperator, m: number, options: EigenOptions): Eigenpairs {
-  const { random, tolerance = 1e-9, maxRounds = 100 } = options;
+  const width = blockWidth(operator.n, m, 8);
+  const steps = subspaceIteration(operator, m, width, narrowBlocks(operator.n, width, options.random), options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/**
+ * The same of an operator that may have to be waited for. Where m is in the hundreds the block's own products, which then take
+ * most of the time, run on ONNX Runtime, and the guard is a sixth of m, as eigenvalues lie close there.
+ */
+export function leadingEigenpairsAsync(
+  operator: AwaitedOperator,
+  m: number,
+  options: EigenOptions,
+): Promise<Eigenpairs> {
   const { n } = operator;
+  const width = blockWidth(n, m, Math.max(8, m / 6));
+  const finish = async (blocks: BlockAlgebra) => {
+    const steps = subspaceIteration(operator, m, width, blocks, options);
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      await step.value;
+    }
+  };
+  if (width <= NARROW) return finish(narrowBlocks(n, width, options.random));
+  return withProducts((products) => finish(wideBlocks(n, width, options.random, products)));
+}
+
+function blockWidth(n: number, m: number, guard: number): number {
   if (!Number.isInteger(m) || m < 1 || m > n) {
     throw new SubspanError("OUT_OF_RANGE", `eigenvectors: expected 1..${n} (the samples), got ${m}`);
   }
-  const width = n <= DENSE_LIMIT ? n : Math.min(n, 8 * Math.ceil((m + 8) / 8));
+  return n <= DENSE_LIMIT ? n : Math.min(n, 8 * Math.ceil((m + guard) / 8));
+}
+
+/** Work in steps: what a step yields has to be awaited, if it is a promise, before the next. */
+type Steps<T> = Generator<void | Promise<void>, T, void>;
+
+function* subspaceIteration(
+  operator: AwaitedOperator,
+  m: number,
+  width: number,
+  blocks: BlockAlgebra,
+  { random, tolerance = 1e-9, maxRounds = 100 }: EigenOptions,
+): Steps<Eigenpairs> {
+  const { n } = operator;
+  const values = new Float64Array(width);
   let block = width === n ? identity(n) : Float64Array.from({ length: n * width }, () => random.uniform(-1, 1));
   let image: Float64Array = new Float64Array(n * width);
   let spare: Float64Array = new Float64Array(n * width);
   let largest = Number.POSITIVE_INFINITY;
   for (let round = 0; round <= maxRounds; round++) {
-    orthonormalise(block, n, width, random);
-    operator.apply(block, width, image);
-    const values = rotateToRitzVectors(block, image, n, width);
+    yield blocks.orthonormalise(block);
+    yield operator.apply(block, width, image);
+    yield blocks.rotateToRitzVectors(block, image, values);
     const residuals = residualNorms(block, image, values, n, width);
     const scale = Math.max(...values.map(Math.abs));
     largest = Math.max(...residuals.subarray(0, m));
@@ -67,7 +119,7 @@ export function leadingEigenpairs(operator: SymmetricOperator, m: number, option
       };
     }
     const filter = chooseFilter(values, m, operator.lowest, largest / (tolerance * scale));
-    [block, image, spare] = chebyshevFilter(operator, filter, block, image, spare, width);
+    [block, image, spare] = yield* chebyshevFilter(operator, filter, block, image, spare, width);
   }
   throw new SubspanError(
     "TRAINING_DIVERGED",
@@ -107,14 +159,14 @@ function chooseFilter(values: Float64Array, m: number, lowest: number, wanted: n
  * @param image - A times the block, on entry.
  * @returns the filtered block, then the other two arrays to reuse.
  */
-function chebyshevFilter(
-  operator: SymmetricOperator,
+function* chebyshevFilter(
+  operator: AwaitedOperator,
   { degree, lowest, cut }: Filter,
   block: Float64Array,
   image: Float64Array,
   spare: Float64Array,
   width: number,
-): [Float64Array, Float64Array, Float64Array] {
+): Steps<[Float64Array, Float64Array, Float64Array]> {
   const half = (cut - lowest) / 2;
   const centre = (cut + lowest) / 2;
   let previous = block;
@@ -122,27 +174,11 @@ function chebyshevFilter(
   let next = spare;
   for (let e = 0; e < current.length; e++) current[e] = (current[e]! - centre * previous[e]!) / half;
   for (let power = 2; power <= degree; power++) {
-    operator.apply(current, width, next);
+    yield operator.apply(current, width, next);
     for (let e = 0; e < next.length; e++) next[e] = (2 / half) * (next[e]! - centre * current[e]!) - previous[e]!;
     [previous, current, next] = [current, next, previous];
   }
   return [current, previous, next];
-}
-
-/** Rayleigh-Ritz: turns an orthonormal block and its image A block to the Ritz vectors; returns the Ritz values, [width]. */
-function rotateToRitzVectors(block: Float64Array, image: Float64Array, n: number, width: number): Float64Array {
-  const projected = new Float64Array(width * width);
-  for (let i = 0; i < n; i++) {
-    const row = i * width;
-    for (let a = 0; a < width; a++) {
-      const value = block[row + a]!;
-      for (let b = 0; b < width; b++) projected[a * width + b]! += value * image[row + b]!;
-    }
-  }
-  const { values, vectors } = symmetricEigen(projected, width);
-  rotateColumns(block, vectors, n, width);
-  rotateColumns(image, vectors, n, width);
-  return values;
 }
 
 function residualNorms(

@@ -14,16 +14,10 @@ export interface DenseEigenpairs {
  * @see Golub & Van Loan, Matrix Computations, 4th ed., section 8.5.
  */
 export function symmetricEigen(matrix: Float64Array, n: number): DenseEigenpairs {
-  const a = new Float64Array(n * n);
+  const a = symmetricPart(matrix, n);
   const rows = new Float64Array(n * n); // row j: the j-th eigenvector
-  let norm = 0;
-  for (let i = 0; i < n; i++) {
-    rows[i * n + i] = 1;
-    for (let j = 0; j < n; j++) {
-      a[i * n + j] = (matrix[i * n + j]! + matrix[j * n + i]!) / 2;
-      norm = Math.max(norm, Math.abs(a[i * n + j]!));
-    }
-  }
+  for (let i = 0; i < n; i++) rows[i * n + i] = 1;
+  const norm = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   // Rotations of entries this small change nothing, and the rotations converge quadratically: 60 sweeps are never met.
   const negligible = norm * 1e-17;
   for (let sweep = 0; sweep < 60; sweep++) {
@@ -37,7 +31,11 @@ export function symmetricEigen(matrix: Float64Array, n: number): DenseEigenpairs
     }
     if (rotations === 0) break;
   }
-  return sorted(a, rows, n);
+  return sortedEigenpairs(
+    Float64Array.from({ length: n }, (_, i) => a[i * n + i]!),
+    rows,
+    n,
+  );
 }
 
 /** Zeroes a_pq by a rotation of the plane (p, q), and turns the eigenvectors with it. */
@@ -66,11 +64,21 @@ function turnRows(a: Float64Array, n: number, p: number, q: number, cosine: numb
   }
 }
 
-function sorted(a: Float64Array, rows: Float64Array, n: number): DenseEigenpairs {
-  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => a[j * n + j]! - a[i * n + i]! || i - j);
+/** (A + A^T) / 2, [n, n]. */
+export function symmetricPart(matrix: Float64Array, n: number): Float64Array {
+  const a = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) a[i * n + j] = (matrix[i * n + j]! + matrix[j * n + i]!) / 2;
+  }
+  return a;
+}
+
+/** Eigenpairs in order, from values, [n], and the vectors as rows, [n, n]. */
+export function sortedEigenpairs(unsorted: Float64Array, rows: Float64Array, n: number): DenseEigenpairs {
+  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => unsorted[j]! - unsorted[i]! || i - j);
   const vectors = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) vectors[i * n + j] = rows[order[j]! * n + i]!;
   }
-  return { values: Float64Array.from(order, (i) => a[i * n + i]!), vectors };
+  return { values: Float64Array.from(order, (i) => unsorted[i]!), vectors };
 }

@@ -1,6 +1,7 @@
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { expect, test } from "vitest";
 import { Random } from "../../../train/random.ts";
+import { leadingEigenpairsAsync } from "../../../train/spectral/eigen.ts";
 import {
   laplacian,
   leadingEigenpairs,
@@ -10,6 +11,7 @@ import {
   sparseFromDense,
 } from "../../../train/spectral/index.ts";
 import { symmetricEigen } from "../../../train/spectral/jacobi.ts";
+import { symmetricEigenByQl } from "../../../train/spectral/tridiagonal.ts";
 
 /** A random affinity of `parts` unconnected parts of `size` samples, about 8 neighbours each. */
 function randomAffinity(parts: number, size: number, random: Random): SparseSymmetric {
@@ -42,7 +44,9 @@ function defects(operator: SymmetricOperator, values: Float64Array, vectors: Flo
   return [residual.abs().max(), v.transpose().mmul(v).sub(Matrix.eye(m)).abs().max()];
 }
 
-test("Jacobi gives the eigenpairs of ml-matrix", () => {
+const solvers = { Jacobi: symmetricEigen, QL: symmetricEigenByQl };
+
+test.each(Object.keys(solvers) as (keyof typeof solvers)[])("%s gives the eigenpairs of ml-matrix", (name) => {
   const random = new Random(1, "test");
   const n = 20;
   const a = Matrix.from1DArray(
@@ -51,7 +55,7 @@ test("Jacobi gives the eigenpairs of ml-matrix", () => {
     Float64Array.from({ length: n * n }, () => random.normal()),
   );
   const symmetric = Matrix.add(a, a.transpose());
-  const { values, vectors } = symmetricEigen(Float64Array.from(symmetric.to1DArray()), n);
+  const { values, vectors } = solvers[name](Float64Array.from(symmetric.to1DArray()), n);
   const expected = new EigenvalueDecomposition(symmetric).realEigenvalues.toSorted((x, y) => y - x);
   for (const [i, value] of values.entries()) expect(value).toBeCloseTo(expected[i]!, 11);
   const v = Matrix.from1DArray(n, n, vectors);
@@ -63,6 +67,38 @@ test("Jacobi gives the eigenpairs of ml-matrix", () => {
       .abs()
       .max(),
   ).toBeLessThan(1e-12);
+});
+
+test.each([
+  ["nothing", [0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0]],
+  ["the identity", [1, 0, 0, 0, 1, 0, 0, 0, 1], [1, 1, 1]],
+  ["ones", [1, 1, 1, 1, 1, 1, 1, 1, 1], [3, 0, 0]],
+  ["a matrix that has split", [2, 0, 0, 0, 0, 3, 0, 3, 0], [3, 2, -3]],
+])("QL gives the eigenvalues of %s", (_, matrix, expected) => {
+  const { values, vectors } = symmetricEigenByQl(Float64Array.from(matrix), 3);
+  for (const [i, value] of values.entries()) expect(value).toBeCloseTo(expected[i]!, 14);
+  const v = Matrix.from1DArray(3, 3, vectors);
+  expect(v.transpose().mmul(v).sub(Matrix.eye(3)).abs().max()).toBeLessThan(1e-14);
+});
+
+test.each([1, 3, 50])("hundreds of eigenpairs of an affinity of %i parts are the dense ones", async (parts) => {
+  const operator = normalisedAffinity(randomAffinity(parts, 300 / parts, new Random(parts, "test")));
+  const { values, vectors } = await leadingEigenpairsAsync(operator, 120, { random: new Random(0, "spectral") });
+  const expected = oracle(operator);
+  for (const [i, value] of values.entries()) expect(value).toBeCloseTo(expected[i]!, 10);
+  const [residual, skew] = defects(operator, values, vectors);
+  expect(residual).toBeLessThan(1e-9);
+  expect(skew).toBeLessThan(1e-12);
+});
+
+test("what is waited for gives the same bits", async () => {
+  const operator = normalisedAffinity(randomAffinity(2, 100, new Random(5, "test")));
+  const late = {
+    ...operator,
+    apply: async (...product: Parameters<typeof operator.apply>) => operator.apply(...product),
+  };
+  const expected = leadingEigenpairs(operator, 6, { random: new Random(0, "spectral") });
+  expect(await leadingEigenpairsAsync(late, 6, { random: new Random(0, "spectral") })).toEqual(expected);
 });
 
 test.each([1, 3, 20, 50])("the leading eigenpairs of an affinity of %i parts are the dense ones", (parts) => {
@@ -129,6 +165,7 @@ test("what cannot be solved is an error with a reason", () => {
   expect(() => leadingEigenpairs(operator, 5, { random, maxRounds: 1 })).toThrow(
     /5 of 200 not converged after 1 round/,
   );
+  expect(() => symmetricEigenByQl(Float64Array.of(Number.NaN), 1)).toThrow(code("NOT_FINITE"));
   expect(() => normalisedAffinity({ ...affinity, values: affinity.values.map(() => Number.NaN) })).toThrow(
     code("NOT_FINITE"),
   );

@@ -4,7 +4,7 @@ import { applied, lowering } from "../lowering.ts";
 import { Operand, reshaped, type Stored } from "../value.ts";
 import { type FusedAttributes, type FusedInputs, fused } from "./activation.ts";
 import { type Convolution, convolutionForm, filterGradient } from "./convolution-forms.ts";
-import { Transpose } from "./movement.ts";
+import { Slice, Transpose } from "./movement.ts";
 import { type Size2, type Size4, windowsOf } from "./windows.ts";
 
 interface ConvAttributes {
@@ -68,7 +68,13 @@ export const Conv2DBackpropInput = lowering<
   ConvAttributes & { inputShape: number[] }
 >({
   infer: ({ dy }, { inputShape }) => ({ shape: inputShape, dtype: dy.dtype }),
-  emit: (g, { dy, filter }, attributes) => {
+  emit: (g, { dy: given, filter }, attributes) => {
+    const { outShape } = convInfo(attributes.inputShape, filter.shape, attributes);
+    // A transposed convolution to a small image: tfjs looks at as much of dy as the image has windows.
+    const dy =
+      typeof attributes.pad === "string"
+        ? applied(g, Slice, { x: given }, { begin: [0, 0, 0, 0], size: outShape })
+        : given;
     const shapes = convolution(attributes.inputShape, filter.shape, dy.shape, attributes);
     const dx = convolutionForm(g).inputGradient(g, channelsLast(g, dy, attributes), filter, shapes);
     return inFormat(g, dx, attributes.inputShape, attributes);

@@ -17,6 +17,7 @@ import {
   type Size4,
   type Size5,
   span,
+  still,
   type Windows,
   windowsOf,
 } from "./windows.ts";
@@ -38,6 +39,16 @@ function poolWindows(shape: readonly number[], attributes: PoolAttributes, y?: r
   }
   const info = [shape as Size5, size as Size3, strides as Size3, 1, pad as number, rounding] as const;
   return windowsOf(backend_util.computePool3DInfo(...info), counts);
+}
+
+/** Whether tfjs's CPU kernels leave the images as they are: in two dimensions, under windows of one number, at the same size. */
+const isKept = (axes: readonly Windows[]) =>
+  axes.length === 2 && axes.every(({ taps, count, size }) => taps === 1 && count === size);
+
+/** `poolWindows` for gradients, which are those of what tfjs's kernels do. */
+function gradientWindows(input: Operand, dy: Operand, attributes: PoolAttributes): Windows[] {
+  const axes = poolWindows(input.shape, attributes, dy.shape);
+  return isKept(axes) ? axes.map(({ size }) => still(size)) : axes;
 }
 
 /** Whether ONNX has no padding so wide: as long as a window, which may then hold nothing else. */
@@ -67,6 +78,7 @@ function pooling(pool: (g: Graph, x: Operand, axes: readonly Windows[]) => Store
     }),
     emit: (g, { x }, attributes) => {
       const axes = poolWindows(x.shape, attributes);
+      if (isKept(axes)) return x.stored;
       // No window fits a volume that is shorter.
       return axes.some(({ count }) => count === 0) ? uniform(g, pooledType(x), 0) : pool(g, x, axes);
     },
@@ -111,7 +123,7 @@ export const AvgPool3D = averagePool;
 const averageGradient = lowering<{ dy: Operand; input: Operand }, PoolAttributes>({
   infer: ({ dy, input }) => ({ shape: input.shape, dtype: dy.dtype }),
   emit: (g, { dy, input }, attributes) =>
-    poolWindows(input.shape, attributes, dy.shape).reduce(
+    gradientWindows(input, dy, attributes).reduce(
       (dx, axis, i) => mapped(g, dx, i + 1, transpose(averages(axis))),
       whole(dy),
     ),
@@ -204,7 +216,7 @@ interface MaxGradientInputs {
 /** tfjs `MaxPoolGrad(dy, input, output)`: of equal maxima the first counts. */
 export const MaxPoolGrad = lowering<MaxGradientInputs, PoolAttributes>({
   infer: ({ dy, input }) => ({ shape: input.shape, dtype: dy.dtype }),
-  emit: (g, { dy, input }, attributes) => toMaxima(g, dy, input, poolWindows(input.shape, attributes, dy.shape)),
+  emit: (g, { dy, input }, attributes) => toMaxima(g, dy, input, gradientWindows(input, dy, attributes)),
 });
 
 /**
@@ -219,7 +231,7 @@ export const MaxPool3DGrad = lowering<MaxGradientInputs, PoolAttributes>({
       const name = reversed(g, x.inLayout(layout), [2, 3, 4]);
       return new Operand(g, x, image(name, x.shape, layout));
     };
-    const axes = poolWindows(input.shape, attributes, dy.shape).map((axis) => ({ ...axis, before: after(axis) }));
+    const axes = gradientWindows(input, dy, attributes).map((axis) => ({ ...axis, before: after(axis) }));
     const dx = toMaxima(g, turned(dy), turned(input), axes);
     return turned(new Operand(g, input, dx)).stored;
   },
@@ -247,8 +259,8 @@ export const MaxPoolWithArgmax = lowering<X, PoolAttributes & { includeBatchInIn
     const inImage = g.node("Mod", [at, g.int64([c * h * w])]);
     const pixel = g.node("Mul", [g.node("Mod", [inImage, g.int64([h * w])]), g.int64([c])]);
     const index = g.node("Add", [pixel, g.node("Div", [inImage, g.int64([h * w])])]);
-    const image0 = g.node("Sub", [at, inImage]);
-    const counted = attributes.includeBatchInIndex ? g.node("Add", [index, image0]) : index;
+    const ahead = g.node("Sub", [at, inImage]);
+    const counted = attributes.includeBatchInIndex ? g.node("Add", [index, ahead]) : index;
     const shape = pooledShape(x, axes);
     const int32 = (value: string) => g.node("Cast", [value], { to: ELEMENT_TYPE.int32 });
     return [image(x.dtype === "float32" ? maxima : int32(maxima), shape, layout), image(int32(counted), shape, layout)];

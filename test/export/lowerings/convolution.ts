@@ -237,6 +237,12 @@ export const convolution = {
       [3, 3, 2, 3],
     ),
     row(
+      "a transposed convolution to a small image",
+      (x, f) => tf.conv2dTranspose(x4(x), x4(f), [2, 3, 4, 2], 1, "same"),
+      [2, 5, 6, 3],
+      [5, 4, 2, 3],
+    ),
+    row(
       "gradients of a transposed convolution",
       gradients((x, f) => tf.conv2dTranspose(x4(x), x4(f), [2, 8, 8, 2], 2, "same")),
       [2, 4, 4, 3],

@@ -49,6 +49,7 @@ const forms = (pool: typeof max): Case[] => [
   // tfjs counts the windows of both axes by their height.
   row("oblong, fewer windows than fit", pool([4, 1], 1, 0), [2, 6, 7, 2]),
   row("windows of nothing but padding", pool(1, 2, 1), [2, 4, 3, 2]),
+  row("windows of one number that keep the size", pool(1, 2, 1), [1, 2, 2, 3]),
   row("wide padding", pool(2, 1, 3), [1, 3, 3, 2]),
   row("one image without a batch", (x) => pool(2, 2, "same")(tf.reshape(x as tf.Tensor, [5, 6, 2])), [5, 6, 2]),
   row(

@@ -1,5 +1,6 @@
 const SIZE = "the size of its result depends on data";
-const STRINGS = "ONNX graphs of numbers hold no strings";
+const STRINGS = "graphs hold no strings";
+const COMPLEX = "ONNX has no complex numbers";
 
 /** Why a kernel can have no lowering, for those that tfjs's CPU backend has. */
 export const REFUSED: ReadonlyMap<string, string> = new Map([
@@ -10,6 +11,13 @@ export const REFUSED: ReadonlyMap<string, string> = new Map([
   ["RaggedTensorToTensor", SIZE],
   ["SparseFillEmptyRows", SIZE],
   ["Unique", SIZE],
+  ["Complex", COMPLEX],
+  ["ComplexAbs", COMPLEX],
+  ["FFT", COMPLEX],
+  ["IFFT", COMPLEX],
+  ["Imag", COMPLEX],
+  ["Real", COMPLEX],
+  ["Draw", "it draws on a canvas"],
   ["StaticRegexReplace", STRINGS],
   ["StringNGrams", STRINGS],
   ["StringSplit", STRINGS],

@@ -31,6 +31,6 @@ function activated(g: Graph, x: Operand, weights: Operand | undefined, attribute
     return applied(g, LeakyRelu, { x }, { alpha: leakyreluAlpha });
   }
   const rule = ACTIVATIONS[activation as keyof typeof ACTIVATIONS];
-  if (rule === undefined) throw new Error(`activation ${activation} without its weights or alpha`);
+  if (rule === undefined) throw new Error(`expected weights or an alpha with activation ${activation}, got none`);
   return applied(g, rule, { x }, undefined);
 }

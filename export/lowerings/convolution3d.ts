@@ -2,6 +2,7 @@ import { backend_util } from "@tensorflow/tfjs-core";
 import { lowering } from "../lowering.ts";
 import type { Operand } from "../value.ts";
 import { type Convolution, channelsFirst, filterGradient } from "./convolution-forms.ts";
+import { expectDtype } from "./operands.ts";
 import { type Size3, type Size5, windowsOf } from "./windows.ts";
 
 interface ConvAttributes {
@@ -22,10 +23,10 @@ function convolution(x: readonly number[], filter: readonly number[], attributes
 
 /** tfjs `Conv3D(x, filter)`, x [n, d, h, w, c] -> `Conv`. */
 export const Conv3D = lowering<{ x: Operand; filter: Operand }, ConvAttributes>({
-  infer: ({ x, filter }, attributes) => ({
-    shape: convInfo(x.shape, filter.shape, attributes).outShape,
-    dtype: x.dtype,
-  }),
+  infer: ({ x, filter }, attributes) => {
+    expectDtype(x, "float32");
+    return { shape: convInfo(x.shape, filter.shape, attributes).outShape, dtype: x.dtype };
+  },
   emit: (g, { x, filter }, attributes) =>
     channelsFirst.forward(g, x, filter, convolution(x.shape, filter.shape, attributes)),
 });

@@ -16,7 +16,7 @@ interface DepthwiseAttributes {
 function depthwiseInfo(x: readonly number[], filter: readonly number[], attributes: DepthwiseAttributes) {
   const { strides, pad, dataFormat, dilations, dimRoundingMode } = attributes;
   // tfjs's CPU backend would take an image in NCHW for one in NHWC.
-  if (dataFormat === "NCHW") throw new Error("dataFormat NCHW");
+  if (dataFormat === "NCHW") throw new Error("expected images in NHWC, got NCHW");
   const shapes = [x as Size4, filter as Size4] as const;
   return backend_util.computeConv2DInfo(...shapes, strides, dilations ?? 1, pad, dimRoundingMode, true);
 }

@@ -2,6 +2,7 @@ import { backend_util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
 import { lowering } from "../lowering.ts";
 import { type Operand, reshaped } from "../value.ts";
+import { expectDtype } from "./operands.ts";
 import { after, type Size2, type Size3, type Size4, type Windows, windowsOf } from "./windows.ts";
 
 interface DilationAttributes {
@@ -28,7 +29,7 @@ interface Padded {
 }
 
 function padded(g: Graph, x: Operand, axes: readonly Windows[]): Padded {
-  if (x.dtype !== "float32") throw new Error(`images of ${x.dtype}`);
+  expectDtype(x, "float32");
   const behind = axes.map((axis) => Math.max(0, after(axis)));
   const [rows, columns] = axes.map(({ size, before }, i) => size + before + (behind[i] as number)) as [number, number];
   const around = g.int64([0, ...axes.map(({ before }) => before), 0, 0, ...behind, 0]);

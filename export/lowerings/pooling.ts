@@ -146,7 +146,7 @@ function comparable(g: Graph, x: Operand, axes: readonly Windows[], layout: read
     : g.node("Cast", [given], { to: ELEMENT_TYPE.float64 });
   const [name, fit] = fitted(g, numbers, axes);
   if (!isWide(axes)) return [name, fit];
-  if (!isFloat) throw new Error(`images of ${x.dtype} and padding as wide as a window`);
+  if (!isFloat) throw new Error(`expected float32 where padding is as wide as a window, got ${x.dtype}`);
   const around = pads(fit);
   const [before, behind] = [around.slice(0, axes.length), around.slice(axes.length)];
   const padded = g.node("Pad", [name, g.int64([0, 0, ...before, 0, 0, ...behind]), g.float32(LOWEST)]);
@@ -253,7 +253,10 @@ export const MaxPoolWithArgmax = lowering<X, PoolAttributes & { includeBatchInIn
     const layout = [0, 3, 1, 2];
     const axes = poolWindows(x.shape, attributes);
     const [name, fit] = comparable(g, x, axes, layout);
-    if (fit.some(({ size }, i) => size !== axes[i]?.size)) throw new Error("windows that do not fit the image");
+    const sizes = fit.map(({ size }) => size);
+    if (sizes.some((size, i) => size !== axes[i]?.size)) {
+      throw new Error(`expected windows over all of the image and no more, got windows over [${sizes}]`);
+    }
     const [maxima, at] = located(g, name, fit);
     const [, h, w, c] = x.shape as Size4;
     const inImage = g.node("Mod", [at, g.int64([c * h * w])]);

@@ -55,7 +55,7 @@ export function windowsOf(
       : plane;
   return axes.map((numbers, i) => {
     const [size, taps, stride, dilation, before] = numbers as [number, number, number, number, number];
-    if (!Number.isInteger(before)) throw new Error(`padding ${before}, which is not a whole number`);
+    if (!Number.isInteger(before)) throw new Error(`expected padding by a whole number, got ${before}`);
     return { size, count: counts[i] as number, taps, stride, dilation, before };
   });
 }

@@ -107,3 +107,33 @@ test("rotation, projection and crops take any number of images", () =>
       cropped: tf.image.cropAndResize(x4(x), boxes, tf.tensor1d([0, 2], "int32"), [3, 4]),
     };
   }));
+
+test.each<[string, (x: tf.Tensor) => tf.Tensor, string]>([
+  [
+    "depthwise convolutions of NCHW, which tfjs's CPU kernel takes for NHWC",
+    (x) => tf.depthwiseConv2d(x4(x), x4(weights(2, 2, 5, 1)), 1, "same", "NCHW"),
+    "DepthwiseConv2dNative cannot be traced: expected images in NHWC, got NCHW",
+  ],
+  [
+    "padding by a fraction",
+    (x) => tf.maxPool(x4(x), 3, 1, 0.5),
+    "MaxPool cannot be traced: expected padding by a whole number, got 0.5",
+  ],
+  [
+    "maxima of integers where there may be none",
+    (x) => tf.maxPool(x4(tf.cast(x, "int32")), 2, 1, 2),
+    "MaxPool cannot be traced: expected float32 where padding is as wide as a window, got int32",
+  ],
+  [
+    "arguments of a maximum in padding alone",
+    (x) => tf.maxPoolWithArgmax(x4(x), 2, 1, 2).indexes as tf.Tensor,
+    "MaxPoolWithArgmax cannot be traced: expected windows over all of the image and no more, got windows over [9,10]",
+  ],
+  [
+    "dilations of integers",
+    (x) => tf.dilation2d(x4(tf.cast(x, "int32")), tf.zeros([2, 2, 2], "int32") as tf.Tensor3D, 1, "same"),
+    "Dilation2D cannot be traced: dtype int32: expected float32",
+  ],
+])("%s are refused", (_, run, message) => {
+  expect(() => graph(({ x }) => ({ result: run(x as tf.Tensor) }), 2)).toThrow(`kernel ${message}`);
+});

@@ -4,6 +4,7 @@ import { packageVersion } from "../train/index.ts";
 import { didYouMean } from "../train/nearest-name.ts";
 import type { Command, Io } from "./command.ts";
 import { assign } from "./commands/assign.ts";
+import { convert } from "./commands/convert.ts";
 import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
@@ -13,7 +14,7 @@ import { DONE, exitCode, FAILED, WRONG_USE } from "./exit-codes.ts";
 import { interruptible } from "./interrupt.ts";
 import { declaredOptions, Options } from "./options.ts";
 
-const COMMANDS: readonly Command[] = [quickstart, train, exportCommand, assign, evaluate, doctor];
+const COMMANDS: readonly Command[] = [quickstart, train, exportCommand, assign, evaluate, convert, doctor];
 
 const GLOBAL = ["-h, --help", "-v, --version", "--verbose"];
 

@@ -1,6 +1,18 @@
 export { type BundleContent, bundleFiles, checkDestination, modelWithManifest, writeBundle } from "./bundle.ts";
 export { type CardContent, card } from "./card.ts";
+export {
+  CONVERSION_TOLERANCE,
+  type ConversionDifference,
+  checkConversion,
+  compareConversion,
+  type Feeds,
+  runOnOnnx,
+  runOnTfjs,
+} from "./conversion-parity.ts";
+export { convertModel, modelFunction, type TfjsModel } from "./convert.ts";
 export type { Attribute, GraphNode, GraphPort, Initializer } from "./graph.ts";
+export { loadModel } from "./model-files.ts";
+export type { ConvertOptions, ModelFunction } from "./model-function.ts";
 export {
   type Comparison,
   checkParity,

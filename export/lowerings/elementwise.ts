@@ -50,8 +50,16 @@ export const Add = binary("Add");
 export const Maximum = binary("Max", "Or");
 export const Minimum = binary("Min", "And");
 export const Multiply = binary("Mul", "And");
-export const Pow = binary("Pow");
 export const Sub = binary("Sub");
+
+/** tfjs `Pow(a, b)` -> `Pow`; of integers in float64, where 0 to the -1 is infinite. */
+export const Pow = lowering<AB>({
+  infer: broadcastOf("float32", "int32"),
+  emit: (g, { a, b }) => {
+    if (a.dtype === "float32") return elementwise(g, "Pow", [a, b]);
+    return narrowed(g, compute(g, "Pow", [widened(g, a), widened(g, b)]), a.dtype).stored;
+  },
+});
 
 /** tfjs `RealDiv(a, b)` of floats -> `Div`. tf.div calls FloorDiv for integers. */
 export const RealDiv = lowering<AB>({

@@ -1,5 +1,5 @@
 import { backend_util, type DataType } from "@tensorflow/tfjs-core";
-import { ELEMENT_TYPE } from "../../runtime/onnx-schema.ts";
+import { ELEMENT_TYPE, type ElementType } from "../../runtime/onnx-schema.ts";
 import type { Attribute, Graph } from "../graph.ts";
 import type { AB, X } from "../lowering.ts";
 import { uniform } from "../uniform.ts";
@@ -77,15 +77,21 @@ export function wide(g: Graph, value: number): Operand {
   return new Operand(g, { shape: [], dtype: "float32" }, { name, shape: [] });
 }
 
-/** Float64 back in a tfjs dtype. Of an int32, NaN and what is too large are 0, as x / 0 is in tfjs. */
+/**
+ * Float64 back in a tfjs dtype. Of an int32, NaN and infinities are 0, as x / 0 is in tfjs, and whole numbers wrap at 2^32. That is
+ * an operation here, since ONNX Runtime makes one cast of two.
+ */
 export function narrowed(g: Graph, x: Operand, dtype: DataType): Operand {
-  if (dtype === "float32") return new Operand(g, { shape: x.shape, dtype }, converted(g, x, dtype));
-  const fits = compute(g, "Less", [compute(g, "Abs", [x]), wide(g, 2 ** 31)], "bool");
-  const whole = compute(g, "Where", [fits, x, wide(g, 0)], "float32");
-  return new Operand(g, { shape: x.shape, dtype }, converted(g, whole, elementType(dtype)));
+  const as = (type: ElementType, from: Operand) => new Operand(g, { shape: x.shape, dtype }, converted(g, from, type));
+  if (dtype === "float32") return as(dtype, x);
+  const fits = compute(g, "Less", [compute(g, "Abs", [x]), wide(g, 2 ** 63)], "bool");
+  const long = as("int64", compute(g, "Where", [fits, x, wide(g, 0)], dtype));
+  const bytes = new Uint8Array(BigInt64Array.of(2n ** 32n).buffer);
+  const modulus = new Operand(g, { shape: [], dtype }, { name: g.constant("int64", [], bytes), shape: [] });
+  return as(elementType(dtype), compute(g, "Mod", [long, modulus]));
 }
 
-function converted(g: Graph, x: Operand, type: keyof typeof ELEMENT_TYPE): Stored {
+function converted(g: Graph, x: Operand, type: ElementType): Stored {
   return { ...x.stored, name: g.node("Cast", [x.stored.name], { to: ELEMENT_TYPE[type] }) };
 }
 

@@ -54,6 +54,13 @@ export const Mean = lowering<X, ReduceAttributes>({
   emit: (g, { x }, attributes) => reduce(g, "ReduceMean", cast(g, x, "float32"), attributes),
 });
 
+/** The shape of extremes, which no numbers have. */
+function extremeShape(x: Operand, axis: number | number[], keepDims: boolean): number[] {
+  const shape = reducedShape(x, axis, keepDims);
+  if (!x.shape.includes(0) || shape.includes(0)) return shape;
+  throw new Error(`shape [${x.shape}] along ${axis}: expected numbers to choose from`);
+}
+
 /** An extreme of x. ONNX Runtime's passes over NaN, tfjs's gives it; so does the sum of magnitudes, and only where there is one. */
 function extreme(g: Graph, op: string, x: Operand, attributes: ReduceAttributes): Stored {
   const numbers = x.dtype === "bool" ? cast(g, x, "int32") : x;
@@ -67,14 +74,14 @@ function extreme(g: Graph, op: string, x: Operand, attributes: ReduceAttributes)
 /** tfjs `Max(x; reductionIndices, keepDims)`: the one reduction that names its axes otherwise. */
 export const Max = lowering<X, { reductionIndices: number | number[]; keepDims: boolean }>({
   infer: ({ x }, { reductionIndices, keepDims }) => ({
-    shape: reducedShape(x, reductionIndices, keepDims),
+    shape: extremeShape(x, reductionIndices, keepDims),
     dtype: x.dtype,
   }),
   emit: (g, { x }, { reductionIndices, keepDims }) => extreme(g, "ReduceMax", x, { axis: reductionIndices, keepDims }),
 });
 
 export const Min = lowering<X, ReduceAttributes>({
-  infer: ({ x }, { axis, keepDims }) => ({ shape: reducedShape(x, axis, keepDims), dtype: x.dtype }),
+  infer: ({ x }, { axis, keepDims }) => ({ shape: extremeShape(x, axis, keepDims), dtype: x.dtype }),
   emit: (g, { x }, attributes) => extreme(g, "ReduceMin", x, attributes),
 });
 
@@ -97,7 +104,7 @@ export const Any = logical("ReduceMax");
  */
 const argument = (op: string, worst: number) =>
   lowering<X, { axis: number }>({
-    infer: ({ x }, { axis }) => ({ shape: reducedShape(x, axis, false), dtype: "int32" }),
+    infer: ({ x }, { axis }) => ({ shape: extremeShape(x, axis, false), dtype: "int32" }),
     emit: (g, { x }, { axis }) => {
       const [a] = util.parseAxisParam(axis, [...x.shape]) as [number];
       const numbers =
@@ -128,11 +135,14 @@ interface CumulativeAttributes {
 
 const cumulativeType = ({ x }: X): TensorType => ({ shape: x.shape, dtype: upcastType(x.dtype, "int32") });
 
+/** The axis counted from the front; a scalar has none. */
+const axisOf = (x: Operand, axis: number) => util.parseAxisParam(axis, [...x.shape])[0] as number;
+
 /** tfjs `Cumsum(x; axis, exclusive, reverse)` -> `CumSum`; integers of bools. */
 export const Cumsum = lowering<X, CumulativeAttributes>({
   infer: cumulativeType,
   emit: (g, { x }, { axis, exclusive, reverse }) => {
-    const index = g.constant("int64", [], new Uint8Array(BigInt64Array.of(BigInt(axis)).buffer));
+    const index = g.constant("int64", [], new Uint8Array(BigInt64Array.of(BigInt(axisOf(x, axis))).buffer));
     const { name } = cast(g, x, upcastType(x.dtype, "int32"));
     return g.node("CumSum", [name, index], { exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0 });
   },
@@ -146,9 +156,10 @@ export const Cumprod = lowering<X, CumulativeAttributes>({
   infer: cumulativeType,
   emit: (g, inputs, { axis, exclusive, reverse }) => {
     const x = cast(g, inputs.x, upcastType(inputs.x.dtype, "int32"));
-    const size = x.shape[axis] as number;
+    const at = axisOf(x, axis);
+    const size = x.shape[at] as number;
     const one = number(g, 1, x.dtype).name;
-    const pads = (by: number) => [by, -by].map((pad) => x.shape.map((_, i) => (i === axis ? pad : 0)));
+    const pads = (by: number) => [by, -by].map((pad) => x.shape.map((_, i) => (i === at ? pad : 0)));
     const moved = (name: string, by: number) =>
       g.node("Pad", [name, g.int64((reverse ? pads(-by) : pads(by)).flat()), one]);
     let product = exclusive ? moved(x.name, 1) : x.name;

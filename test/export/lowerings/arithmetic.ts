@@ -101,6 +101,16 @@ export const arithmetic = {
     large(tf.floorDiv),
     transposed(tf.floorDiv),
     {
+      name: "the one quotient of int32 that wraps",
+      shapes: [[3]],
+      type: "int32",
+      run: (x) =>
+        tf.floorDiv(
+          tf.add(tf.mul(x as tf.Tensor, tf.scalar(0, "int32")), tf.scalar(-(2 ** 31), "int32")),
+          tf.scalar(-1, "int32"),
+        ),
+    },
+    {
       name: "a quotient that float32 rounds to a whole number",
       shapes: [[3]],
       run: (x) => tf.floorDiv(tf.onesLike(x as tf.Tensor), tf.add(tf.mul(x as tf.Tensor, 0), 0.1)),

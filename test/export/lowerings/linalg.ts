@@ -57,6 +57,15 @@ export const linalg = {
     product("batches, transposed", [2, 4, 3], [1, 5, 4], true, true),
     product("two axes of batches", [2, 3, 4, 5], [2, 3, 5, 2]),
     product("a matrix for all batches", [3, 2, 4], [4, 5]),
+    {
+      // tfjs repeats the smaller batch along the wrong axis.
+      name: "batches that broadcast in one of two axes",
+      shapes: [
+        [2, 3, 4, 5],
+        [2, 1, 5, 2],
+      ],
+      run: (a, b) => tf.matMul(T(a), tf.getBackend() === "cpu" ? tf.tile(T(b), [1, 3, 1, 1]) : T(b)),
+    },
     product("int32", [3, 4], [4, 2], false, false, "int32"),
     product("int32, transposed", [4, 3], [2, 4], true, true, "int32"),
     product("sums of no numbers", [3, 0], [0, 2]),

@@ -26,8 +26,8 @@ function sources(from: number, to: number, { alignCorners, halfPixelCenters }: R
 
 /** The number of `from` that each of `to` is. */
 function nearest(from: number, to: number, attributes: ResizeAttributes): number[] {
-  const whole = attributes.alignCorners ? Math.round : Math.floor;
-  return sources(from, to, attributes).map((at) => Math.min(from - 1, whole(at)));
+  const rounded = attributes.alignCorners ? Math.round : Math.floor;
+  return sources(from, to, attributes).map((at) => Math.min(from - 1, rounded(at)));
 }
 
 /** How often each number is repeated, where all are alike. */
@@ -100,7 +100,7 @@ function interpolation(from: number, to: number, attributes: ResizeAttributes): 
 }
 
 /** Just enough above 1 that a size rounded down is still the size. */
-const ABOVE = 1 + 2 ** -22;
+const ABOVE = 1 + 2 ** -23;
 
 /** tfjs `ResizeBilinear(images; size)`, float32 of whatever the images are -> `Resize`. */
 export const ResizeBilinear = lowering<{ images: Operand }, ResizeAttributes>({

@@ -2,7 +2,7 @@ import type { PortType } from "../export/index.ts";
 import type { BatchInput, Phase } from "../models/index.ts";
 import type { ElementType } from "../runtime/onnx-schema.ts";
 import type { Samples } from "../runtime/samples.ts";
-import { type Augmentation, augmentImages } from "./data/index.ts";
+import { type Augmentation, augmentFeatures, augmentImages, type FeatureScale, featureScale } from "./data/index.ts";
 import type { AnyArray } from "./executors/executor.ts";
 import type { Random } from "./random.ts";
 import type { Targets } from "./targets.ts";
@@ -29,6 +29,7 @@ export function batchPorts({ inputs, batch }: Phase, samples: Samples, clusters:
 export class Batches {
   readonly #samples: Samples;
   readonly #augmentation: Augmentation;
+  #scale: FeatureScale | undefined;
 
   constructor(samples: Samples, augmentation: Augmentation) {
     this.#samples = samples;
@@ -75,13 +76,20 @@ export class Batches {
     return { data: out, shape: [rows.length, ...shape.slice(1)] };
   }
 
-  /** Augmented views; vectors have none and stay as they are. */
+  /** Augmented views; vectors stay as they are where the augmentation says nothing of them. */
   views(rows: Int32Array, random: Random): AnyArray {
     const samples = this.#samples;
-    if (samples.kind !== "images") return this.rows(rows);
-    const [, h, w, c] = samples.shape;
-    const out = new Uint8Array(rows.length * h * w * c);
-    augmentImages(out, samples.data, rows, [h, w, c], this.#augmentation, random);
-    return { data: out, shape: [rows.length, h, w, c] };
+    if (samples.kind === "images") {
+      const [, h, w, c] = samples.shape;
+      const out = new Uint8Array(rows.length * h * w * c);
+      augmentImages(out, samples.data, rows, [h, w, c], this.#augmentation, random);
+      return { data: out, shape: [rows.length, h, w, c] };
+    }
+    const { noise = 0, drop = 0 } = this.#augmentation;
+    if (noise === 0 && drop === 0) return this.rows(rows);
+    this.#scale ??= featureScale(samples);
+    const out = new Float32Array(rows.length * samples.shape[1]);
+    augmentFeatures(out, samples.data, rows, this.#scale, { noise, drop }, random);
+    return { data: out, shape: [rows.length, samples.shape[1]] };
   }
 }

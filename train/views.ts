@@ -1,9 +1,8 @@
 import type { Samples } from "../runtime/samples.ts";
 import { Batches } from "./batches.ts";
-import type { Augmentation } from "./data/index.ts";
+import { AUGMENTATIONS, type Augmentation } from "./data/index.ts";
 import type { AnyArray } from "./executors/executor.ts";
 import type { Random } from "./random.ts";
-import { gatherRows } from "./structure.ts";
 
 /** Views that are mild enough for any image, where a method trains without views. */
 export const MILD: Augmentation = {
@@ -16,45 +15,25 @@ export const MILD: Augmentation = {
   brightness: 0,
   erase: 0,
 };
-/** Standard deviation of the noise that makes a view of a vector, in those of its features. */
-const MILD_NOISE = 0.1;
+/** The same of vectors. */
+const MILD_NOISE: Augmentation = { ...AUGMENTATIONS.none, noise: 0.1 };
 /** One view of each sample, batch after batch in order, and what is to be said about them. */
 export interface Views {
   batch(rows: Int32Array): AnyArray;
   readonly note: string;
 }
 
-/** Views within `augmentation`; mild ones where that allows none, and noise for vectors. */
-export function viewsOf(samples: Samples, augmentation: Augmentation, random: Random): Views {
-  if (samples.kind === "features") {
-    const note = `vectors have no views: calibrated on noise of ${MILD_NOISE} of each feature's standard deviation`;
-    return { batch: noisyRows(samples, random), note };
-  }
-  const isIdentity = Object.values(augmentation).every((range) => range === 0);
-  const batches = new Batches(samples, isIdentity ? MILD : augmentation);
-  const mild = `shift ${MILD.shift}, rotation ${MILD.rotation}, scale ${MILD.scale}`;
-  const note = isIdentity
-    ? `trained without views: calibrated on mild ones (${mild})`
-    : "calibrated on views as in training";
-  return { batch: (rows) => batches.views(rows, random), note };
-}
+const AS_IN_TRAINING = "calibrated on views as in training";
 
-function noisyRows({ data, shape }: Extract<Samples, { kind: "features" }>, random: Random): Views["batch"] {
-  const [n, d] = shape;
-  const deviations = Float64Array.from({ length: d }, (_, j) => {
-    let [sum, squares] = [0, 0];
-    for (let i = 0; i < n; i++) {
-      const value = data[i * d + j] as number;
-      sum += value;
-      squares += value * value;
-    }
-    return Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2));
-  });
-  return (rows) => {
-    const out = gatherRows({ data, shape }, rows);
-    out.data.forEach((value, at) => {
-      out.data[at] = value + MILD_NOISE * (deviations[at % d] as number) * random.normal();
-    });
-    return out;
-  };
+/** Views within `augmentation`; mild ones where that allows none. */
+export function viewsOf(samples: Samples, augmentation: Augmentation, random: Random): Views {
+  const { noise = 0, drop = 0, ...ofImages } = augmentation;
+  const isVector = samples.kind === "features";
+  const changesNothing = isVector ? noise + drop === 0 : Object.values(ofImages).every((range) => range === 0);
+  const mild = isVector ? MILD_NOISE : MILD;
+  const batches = new Batches(samples, changesNothing ? mild : augmentation);
+  const note = isVector
+    ? `vectors have no views: calibrated on noise of ${mild.noise} of each feature's standard deviation`
+    : `trained without views: calibrated on mild ones (shift ${mild.shift}, rotation ${mild.rotation}, scale ${mild.scale})`;
+  return { batch: (rows) => batches.views(rows, random), note: changesNothing ? note : AS_IN_TRAINING };
 }

@@ -1,7 +1,28 @@
 import type { Random } from "../random.ts";
+import type { FeatureAugmentation } from "./augment-features.ts";
+import { type Recolouring, recolour } from "./colour.ts";
 
-/** How far a random view of an image may be from it. 0 everywhere is the image itself; scales and brightness are below 1. */
-export interface Augmentation {
+/** What views of colour images may have on top. 0 everywhere, or nothing said, changes nothing; all are below 1. */
+export interface ColourAugmentation {
+  /** Share of the area that a random crop may lose; what is left fills the view. Sides change their ratio by up to 4 : 3. */
+  readonly crop: number;
+  /** 1 +- this times the distance from the mean luma. */
+  readonly contrast: number;
+  /** 1 +- this times the distance from a pixel's own luma. */
+  readonly saturation: number;
+  /** Of a whole turn of the hue, either way. */
+  readonly hue: number;
+  /** Probability that brightness, contrast, saturation and hue change at all; 1 where nothing is said. */
+  readonly jitter: number;
+  /** Probability that all colour is lost. */
+  readonly grey: number;
+}
+
+/**
+ * How far a random view of a sample may be from it: of an image, and where it is said of a vector. 0 everywhere is the sample
+ * itself; scales and brightness are below 1.
+ */
+export interface Augmentation extends Partial<ColourAugmentation>, Partial<FeatureAugmentation> {
   /** Degrees, either way. */
   readonly rotation: number;
   /** Share of the side, either way, each axis for itself. */
@@ -20,11 +41,22 @@ export interface Augmentation {
   readonly erase: number;
 }
 
-/** What keeps a sample what it is: a mirrored 2 is no digit, a mirrored car is a car. */
+const NONE = { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0, erase: 0 } as const;
+
+/**
+ * What keeps a sample what it is: a mirrored 2 is no digit, a mirrored car is a car, and in another light too. `colour` is for
+ * colour photographs (Chen et al. 2020, A Simple Framework for Contrastive Learning, arXiv:2002.05709, its weaker colours for
+ * small images; crops keep a fifth of the area or more), `features` for vectors.
+ */
 export const AUGMENTATIONS = {
-  none: { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0, erase: 0 },
+  none: NONE,
   digits: { rotation: 20, shift: 0.1, scale: 0.2, anisotropy: 0.1, shear: 0.35, flip: 0, brightness: 0, erase: 0.4 },
   objects: { rotation: 8, shift: 0.06, scale: 0.15, anisotropy: 0, shear: 0.1, flip: 0.5, brightness: 0.3, erase: 0 },
+  colour: {
+    ...{ ...NONE, flip: 0.5, brightness: 0.4 },
+    ...{ crop: 0.8, contrast: 0.4, saturation: 0.4, hue: 0.1, jitter: 0.8, grey: 0.2 },
+  },
+  features: { ...NONE, noise: 0.2, drop: 0.2 },
 } as const satisfies Record<string, Augmentation>;
 
 /** One view: turned, stretched and sheared around the image's centre, then shifted by pixels; values times `brightness`. */
@@ -38,6 +70,8 @@ export interface View {
   readonly scaleY: number;
   readonly shear: number;
   readonly brightness: number;
+  /** What of the image is in the view's centre, in pixels from its own; where there is this, the border's pixels end at their edges. */
+  readonly crop?: { readonly x: number; readonly y: number };
 }
 
 /**
@@ -46,7 +80,8 @@ export interface View {
  * @param out - [indices, h, w, c], written whole.
  * @param images - [n, h, w, c], at most 16,384 pixels a side.
  * @param indices - which images, in which order.
- * @param random - takes 11 draws an image whatever the settings, so that streams stay aligned between settings.
+ * @param random - takes 11 draws an image, and 9 more where anything is said of crops or colours, whatever is said: so streams
+ *   stay aligned between settings.
  */
 export function augmentImages(
   out: Uint8Array,
@@ -61,10 +96,18 @@ export function augmentImages(
   for (let i = 0; i < indices.length; i++) {
     const from = (indices[i] as number) * size;
     const rendered = out.subarray(i * size, (i + 1) * size);
-    renderView(rendered, images.subarray(from, from + size), imageShape, drawView(settings, h, w, random));
+    const view = drawView(settings, h, w, random);
+    const image = images.subarray(from, from + size);
+    if (COLOUR.some((range) => settings[range] !== undefined)) {
+      const { brightness } = view;
+      renderView(rendered, image, imageShape, { ...drawCrop(view, settings, h, w, random), brightness: 1 });
+      recolour(rendered, c, drawRecolouring(settings, brightness, random));
+    } else renderView(rendered, image, imageShape, view);
     eraseSquare(rendered, imageShape, settings.erase, random);
   }
 }
+
+const COLOUR = ["crop", "contrast", "saturation", "hue", "jitter", "grey"] as const;
 
 /** A view within the settings. The order of the draws is part of what a seed means. */
 function drawView(settings: Augmentation, h: number, w: number, random: Random): View {
@@ -77,6 +120,35 @@ function drawView(settings: Augmentation, h: number, w: number, random: Random):
   const shear = within(settings.shear);
   const scaleX = random.uniform() < settings.flip ? -scale : scale;
   return { rotation, shiftX, shiftY, scaleX, scaleY, shear, brightness: 1 + within(settings.brightness) };
+}
+
+/**
+ * The view of a random part of the image. Always 4 draws.
+ *
+ * @see Szegedy et al. 2015, Going Deeper with Convolutions, arXiv:1409.4842, for ratios; a part that does not fit is narrowed.
+ */
+function drawCrop(view: View, { crop = 0 }: Augmentation, h: number, w: number, random: Random): View {
+  const share = 1 - random.uniform(0, crop);
+  const ratio = Math.exp(random.uniform(-1, 1) * Math.log(4 / 3));
+  const width = Math.min(1, Math.sqrt(share * ratio));
+  const height = Math.min(1, Math.sqrt(share / ratio));
+  const x = (random.uniform(-1, 1) * (1 - width) * w) / 2;
+  const y = (random.uniform(-1, 1) * (1 - height) * h) / 2;
+  if (crop === 0) return view;
+  return { ...view, scaleX: view.scaleX / width, scaleY: view.scaleY / height, crop: { x, y } };
+}
+
+/** Changed colours, or none. Always 5 draws. */
+function drawRecolouring(
+  { jitter = 1, contrast = 0, saturation = 0, hue = 0, grey = 0 }: Augmentation,
+  brightness: number,
+  random: Random,
+): Recolouring {
+  const isChanged = random.uniform() < jitter;
+  const around = (range: number) => (isChanged ? range * random.uniform(-1, 1) : 0 * random.uniform());
+  const change = { contrast: 1 + around(contrast), saturation: 1 + around(saturation), hue: 2 * Math.PI * around(hue) };
+  const isGrey = random.uniform() < grey;
+  return { ...change, brightness: isChanged ? brightness : 1, ...(isGrey && { saturation: 0 }) };
 }
 
 /** Blackens a square of random side and place, cut off at the border. Always 3 draws. @see DeVries & Taylor 2017, arXiv:1708.04552. */
@@ -103,7 +175,7 @@ const HALF = ONE / 2;
 /**
  * Renders one view of an image [h, w, c], bilinearly, black outside.
  *
- *     p' = R(rotation) [1 shear; 0 1] diag(scaleX, scaleY) (p - centre) + centre + shift
+ *     p' = R(rotation) [1 shear; 0 1] diag(scaleX, scaleY) (p - centre - crop) + centre + shift
  *
  * It goes the other way: each pixel p' asks for its p, which is linear in p', so that a row is a walk by a constant step. A view
  * that maps pixels onto pixels (none, a flip, a shift by whole pixels) is exact.
@@ -112,7 +184,7 @@ export function renderView(
   out: Uint8Array,
   image: Uint8Array,
   [h, w, c]: readonly [number, number, number],
-  { rotation, shiftX, shiftY, scaleX, scaleY, shear, brightness }: View,
+  { rotation, shiftX, shiftY, scaleX, scaleY, shear, brightness, crop }: View,
 ): void {
   const [sin, cos] = [Math.sin(rotation), Math.cos(rotation)];
   const xx = (cos + shear * sin) / scaleX;
@@ -123,11 +195,12 @@ export function renderView(
   const stepX = Math.round(xx * ONE);
   const stepY = Math.round(yx * ONE);
   const below = w * c;
+  const [fromX, fromY] = [centreX + (crop?.x ?? 0), centreY + (crop?.y ?? 0)];
   for (let row = 0; row < h; row++) {
     const dx = -centreX - shiftX;
     const dy = row - centreY - shiftY;
-    let x = Math.round((xx * dx + xy * dy + centreX) * ONE) | 0;
-    let y = Math.round((yx * dx + yy * dy + centreY) * ONE) | 0;
+    let x = Math.round((xx * dx + xy * dy + fromX) * ONE) | 0;
+    let y = Math.round((yx * dx + yy * dy + fromY) * ONE) | 0;
     const end = (row + 1) * below;
     for (let at = row * below; at < end; at += c) {
       const left = x >> BITS;
@@ -142,7 +215,8 @@ export function renderView(
           out[at + k] = (a * (256 - fy) + b * fy + HALF) >> BITS;
         }
       } else if (left >= -1 && top >= -1 && left < w && top < h) {
-        for (let k = 0; k < c; k++) out[at + k] = atBorder(image, h, w, c, k, x, y);
+        const [nearX, nearY] = crop === undefined ? [x, y] : [onto(x, w), onto(y, h)];
+        for (let k = 0; k < c; k++) out[at + k] = atBorder(image, h, w, c, k, nearX, nearY);
       } else {
         for (let k = 0; k < c; k++) out[at + k] = 0;
       }
@@ -151,6 +225,12 @@ export function renderView(
     }
   }
   if (brightness !== 1) brighten(out, brightness);
+}
+
+/** A coordinate within half a pixel of the border's pixels, moved onto them: a crop's own edge is not mixed with black. */
+function onto(coordinate: number, size: number): number {
+  const last = (size - 1) * ONE;
+  return coordinate < -HALF || coordinate > last + HALF ? coordinate : Math.max(0, Math.min(last, coordinate));
 }
 
 /** A value between the border's pixels and the black around them. */

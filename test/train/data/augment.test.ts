@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { AUGMENTATIONS, augmentImages, renderView } from "../../../train/data/augment.ts";
+import { AUGMENTATIONS, type Augmentation, augmentImages, renderView, type View } from "../../../train/data/augment.ts";
 import { Random } from "../../../train/random.ts";
 
 const NO_VIEW = { rotation: 0, shiftX: 0, shiftY: 0, scaleX: 1, scaleY: 1, shear: 0, brightness: 1 };
@@ -10,7 +10,7 @@ function noise([h, w, c]: Shape, n = 1): Uint8Array {
   return Uint8Array.from({ length: n * h * w * c }, () => random.integer(256));
 }
 
-function view(image: Uint8Array, shape: Shape, change: Partial<typeof NO_VIEW>): Uint8Array {
+function view(image: Uint8Array, shape: Shape, change: Partial<View>): Uint8Array {
   const out = new Uint8Array(image.length).fill(99);
   renderView(out, image, shape, { ...NO_VIEW, ...change });
   return out;
@@ -85,31 +85,85 @@ test("brightness multiplies and stops at 255", () => {
   expect(view(Uint8Array.of(0, 100, 200), [1, 3, 1], { brightness: 1.5 })).toEqual(Uint8Array.of(0, 150, 255));
 });
 
-test("equal seeds give equal views, others do not", () => {
+test.each(["objects", "colour"] as const)("equal seeds give equal views, others do not: %s", (name) => {
   const images = noise([9, 9, 3], 4);
   const run = (seed: number) => {
     const out = new Uint8Array(images.length);
-    augmentImages(
-      out,
-      images,
-      Int32Array.of(0, 1, 2, 3),
-      [9, 9, 3],
-      AUGMENTATIONS.objects,
-      new Random(seed, "augment"),
-    );
+    augmentImages(out, images, Int32Array.of(0, 1, 2, 3), [9, 9, 3], AUGMENTATIONS[name], new Random(seed, "augment"));
     return out;
   };
   expect(run(3)).toEqual(run(3));
   expect(run(3)).not.toEqual(run(4));
 });
 
-test("every image takes 11 draws, whatever the settings", () => {
-  const images = noise([4, 4, 1], 5);
-  for (const settings of Object.values(AUGMENTATIONS)) {
+test("every image takes 11 draws, and 9 more where anything is said of crops or colours", () => {
+  const images = noise([4, 4, 3], 5);
+  const taken = (settings: Augmentation) => {
     const random = new Random(1, "augment");
-    augmentImages(new Uint8Array(80), images, Int32Array.of(0, 1, 2, 3, 4), [4, 4, 1], settings, random);
-    expect(random.state.position).toBe(55);
+    augmentImages(new Uint8Array(240), images, Int32Array.of(0, 1, 2, 3, 4), [4, 4, 3], settings, random);
+    return random.state.position;
+  };
+  for (const name of ["none", "digits", "objects"] as const) expect(taken(AUGMENTATIONS[name])).toBe(55);
+  expect(taken(AUGMENTATIONS.colour)).toBe(100);
+  for (const range of ["crop", "contrast", "saturation", "hue", "jitter", "grey"] as const) {
+    for (const value of [0, 0.5]) expect(taken({ ...AUGMENTATIONS.none, [range]: value })).toBe(100);
   }
+});
+
+/** Views of one image, [count][h w c]. */
+function viewsOf(image: Uint8Array, shape: Shape, settings: Augmentation, count: number): Uint8Array[] {
+  const out = new Uint8Array(count * image.length);
+  augmentImages(out, image, new Int32Array(count), shape, settings, new Random(4, "augment"));
+  return Array.from({ length: count }, (_, i) => out.subarray(i * image.length, (i + 1) * image.length));
+}
+
+test("crops and colours that are named but 0 change nothing", () => {
+  const nothing = { ...AUGMENTATIONS.none, crop: 0, contrast: 0, saturation: 0, hue: 0, jitter: 1, grey: 0 };
+  const image = noise([5, 8, 3]);
+  for (const view of viewsOf(image, [5, 8, 3], nothing, 5)) expect(view).toEqual(image);
+});
+
+test("a crop shows its part of the image enlarged, up to its edges", () => {
+  // Values 10 a pixel along the rows: a crop of half the width around pixel 5.5 shows 3.5 to 7.5, in steps of 5.
+  const ramp = Uint8Array.from({ length: 4 * 12 }, (_, i) => 10 * (i % 12) + 50);
+  const shown = view(ramp, [4, 12, 1], { scaleX: 2, crop: { x: 0, y: 0 } });
+  for (let i = 0; i < 12; i++) expect(Math.abs(shown[i]! - (50 + 10 * (5.5 + (i - 5.5) / 2)))).toBeLessThanOrEqual(0.5);
+  // Beside the border half a pixel is seen of the border's pixels, which has no neighbour.
+  const left = view(ramp, [4, 12, 1], { scaleX: 2, crop: { x: -3, y: 0 } });
+  expect(Array.from(left.subarray(0, 4))).toEqual([50, 53, 58, 63]);
+});
+
+test("random crops lose at most their share, of sides up to 4 : 3, all over the image and without black", () => {
+  const [h, w]: Shape = [40, 40, 1];
+  // Columns tell x, rows y: the least and the largest value of a view tell what it shows.
+  const across = Uint8Array.from({ length: h * w }, (_, i) => 5 * (i % w) + 20);
+  const down = Uint8Array.from({ length: h * w }, (_, i) => 5 * Math.floor(i / w) + 20);
+  const settings = { ...AUGMENTATIONS.none, crop: 0.75 };
+  const extents = (image: Uint8Array) =>
+    viewsOf(image, [h, w, 1], settings, 300).map((view) => [Math.min(...view), Math.max(...view)] as const);
+  const [xs, ys] = [extents(across), extents(down)];
+  const shares = xs.map(([low, high], i) => {
+    const [top, bottom] = ys[i]!;
+    // A view's outer pixels are half a step inside of its edges.
+    const [width, height] = [(high - low) / 195, (bottom - top) / 195];
+    expect(width / height).toBeLessThan((4 / 3) * 1.1);
+    expect(height / width).toBeLessThan((4 / 3) * 1.1);
+    return width * height;
+  });
+  expect(Math.min(...shares)).toBeGreaterThan(0.23);
+  expect(Math.min(...shares)).toBeLessThan(0.35);
+  expect(Math.max(...shares)).toBeGreaterThan(0.9);
+  expect(Math.min(...xs.map(([low]) => low))).toBe(20);
+  expect(Math.max(...xs.map(([, high]) => high))).toBe(215);
+});
+
+test("grey and jitter are as probable as they say", () => {
+  const image = Uint8Array.of(200, 30, 90);
+  const count = (settings: object, is: (view: Uint8Array) => boolean) =>
+    viewsOf(image, [1, 1, 3], { ...AUGMENTATIONS.none, ...settings }, 2000).filter(is).length / 2000;
+  expect(count({ grey: 0.2 }, ([r, g, b]) => r === g && g === b)).toBeCloseTo(0.2, 1);
+  expect(count({ hue: 0.3, jitter: 0.7 }, (view) => `${view}` === `${image}`)).toBeCloseTo(0.3, 1);
+  expect(count({ brightness: 0.3, jitter: 0.5 }, (view) => `${view}` === `${image}`)).toBeCloseTo(0.5, 1);
 });
 
 test("erasing blackens one square of at most its share of the side and leaves the rest", () => {

@@ -24,10 +24,10 @@ export interface NormalisedAffinity extends SymmetricOperator {
  * @throws {SubspanError} OUT_OF_RANGE if an affinity is negative, NOT_FINITE if one is not a number.
  */
 export function normalisedAffinity(affinity: SparseSymmetric): NormalisedAffinity {
-  checkAffinity(affinity);
+  checkAffinity(affinity.values);
   const { n, offsets, columns } = affinity;
   const degrees = rowSums(affinity);
-  const inverseRoots = degrees.map((degree) => (degree > 0 ? 1 / Math.sqrt(degree) : 0));
+  const inverseRoots = degrees.map(inverseRoot);
   const values = affinity.values.slice();
   for (let i = 0; i < n; i++) {
     for (let entry = offsets[i]!; entry < offsets[i + 1]!; entry++) {
@@ -37,6 +37,9 @@ export function normalisedAffinity(affinity: SparseSymmetric): NormalisedAffinit
   const matrix = { ...affinity, values };
   return { n, lowest: -1, degrees, apply: (x, width, y) => multiplyBlock(matrix, x, width, y) };
 }
+
+/** D^-1/2 of a degree: 0 where there is nothing to divide. */
+export const inverseRoot = (degree: number) => (degree > 0 ? 1 / Math.sqrt(degree) : 0);
 
 /** The Laplacian I - D^-1/2 W D^-1/2. Eigenvalues lie in [0, 2]; a sample of degree 0 has eigenvalue 1. */
 export function laplacian(affinity: SparseSymmetric): SymmetricOperator {
@@ -51,7 +54,8 @@ export function laplacian(affinity: SparseSymmetric): SymmetricOperator {
   };
 }
 
-function checkAffinity({ values }: SparseSymmetric): void {
+/** @throws {SubspanError} OUT_OF_RANGE if an affinity is negative, NOT_FINITE if one is not a number. */
+export function checkAffinity(values: Float32Array | Float64Array): void {
   for (const value of values) {
     if (!Number.isFinite(value)) throw new SubspanError("NOT_FINITE", `affinity: expected finite, got ${value}`);
     if (value < 0) throw new SubspanError("OUT_OF_RANGE", `affinity: expected >= 0, got ${value}`);

@@ -15,20 +15,23 @@ test.each([
   ["ab", [5, 7], [7, 3]],
   ["aTb", [7, 5], [7, 3]],
   ["abT", [5, 7], [3, 7]],
-] as const)("%s is the product, in float64 and in float32", async (form: ProductForm, left, right) => {
-  const [a, b] = [draws(...left), draws(...right)];
-  const turned = (m: Matrix, turn: boolean) => (turn ? m.transpose() : m);
-  const expected = turned(matrix(a), form === "aTb").mmul(turned(matrix(b), form === "abT"));
-  await withProducts(async (products) => {
-    const exact = await products.multiply(a, b, form);
-    expect(exact.data).toBeInstanceOf(Float64Array);
-    expect(matrix(exact).sub(expected).abs().max()).toBeLessThan(1e-14);
-    const [x, y] = [a, b].map(({ data, shape }) => ({ data: Float32Array.from(data), shape }));
-    const rounded = await products.multiply(x!, y!, form);
-    expect(rounded.data).toBeInstanceOf(Float32Array);
-    expect(matrix(rounded).sub(expected).abs().max()).toBeLessThan(1e-5);
-  });
-});
+] satisfies [ProductForm, [number, number], [number, number]][])(
+  "%s is the product, in float64 and in float32",
+  async (form, left, right) => {
+    const [a, b] = [draws(...left), draws(...right)];
+    const turned = (m: Matrix, turn: boolean) => (turn ? m.transpose() : m);
+    const expected = turned(matrix(a), form === "aTb").mmul(turned(matrix(b), form === "abT"));
+    await withProducts(async (products) => {
+      const exact = await products.multiply(a, b, form);
+      expect(exact.data).toBeInstanceOf(Float64Array);
+      expect(matrix(exact).sub(expected).abs().max()).toBeLessThan(1e-14);
+      const [x, y] = [a, b].map(({ data, shape }) => ({ data: Float32Array.from(data), shape }));
+      const rounded = await products.multiply(x!, y!, form);
+      expect(rounded.data).toBeInstanceOf(Float32Array);
+      expect(matrix(rounded).sub(expected).abs().max()).toBeLessThan(1e-5);
+    });
+  },
+);
 
 test("an empty sum is 0, and factors that do not fit are refused", async () => {
   await withProducts(async (products) => {

@@ -57,16 +57,15 @@ export const Range = lowering<object, RangeAttributes>({
 });
 
 /**
- * tfjs `LinSpace(; start, stop, num)` -> `start + (stop - start) * Range(0, num, 1) / (num - 1)`. tfjs adds up steps, and their
- * roundings with them.
+ * tfjs `LinSpace(; start, stop, num)` -> `start + (stop - start) * Range(0, num, 1) / (num - 1)`, or by 1 where that is 0. tfjs adds
+ * up steps, and their roundings with them.
  */
 export const LinSpace = lowering<object, { start: number; stop: number; num: number }>({
   infer: (_, { num }) => ({ shape: [num], dtype: "float32" }),
   emit: (g, _, { start, stop, num }) => {
-    if (num === 1) return uniform(g, "float32", start);
     const index = g.node("Range", [g.float32(0), g.float32(num), g.float32(1)]);
-    const scaled = g.node("Div", [g.node("Mul", [index, g.float32(stop - start)]), g.float32(num - 1)]);
-    return g.node("Add", [scaled, g.float32(start)]);
+    const last = g.node("Max", [g.float32(num - 1), g.float32(1)]);
+    return g.node("Add", [g.node("Div", [g.node("Mul", [index, g.float32(stop - start)]), last]), g.float32(start)]);
   },
 });
 

@@ -9,7 +9,7 @@ export interface AnchorWeightsOptions {
   readonly samples: number;
   /** M, the columns of each. */
   readonly anchors: number;
-  /** t, the largest coefficients of a row that count. */
+  /** t, the largest coefficients of a row that count; all of them where there are no more. */
   readonly nonzeros: number;
 }
 
@@ -29,19 +29,17 @@ export interface AnchorWeights {
  *
  * @param blocks - coefficients of the samples in order, each [rows, M]; one at a time is looked at, so memory grows with n t.
  * @throws {SubspanError} SHAPE_MISMATCH if a block is not M wide or the blocks are not n high; NOT_FINITE; OUT_OF_RANGE if t
- *   is not in 1..M.
+ *   is below 1.
  */
 export async function anchorWeights(
   blocks: AsyncIterable<NumberArray> | Iterable<NumberArray>,
   { samples, anchors, nonzeros }: AnchorWeightsOptions,
 ): Promise<AnchorWeights> {
-  if (!Number.isInteger(nonzeros) || nonzeros < 1 || nonzeros > anchors)
-    throw new SubspanError("OUT_OF_RANGE", `nonzeros: expected 1..${anchors} (the anchors), got ${nonzeros}`);
-  const weights = {
-    ...{ samples, anchors, nonzeros },
-    columns: new Int32Array(samples * nonzeros),
-    values: new Float64Array(samples * nonzeros),
-  };
+  if (!Number.isInteger(nonzeros) || nonzeros < 1)
+    throw new SubspanError("OUT_OF_RANGE", `nonzeros: expected 1 or more, got ${nonzeros}`);
+  const t = Math.min(nonzeros, anchors);
+  const [columns, values] = [new Int32Array(samples * t), new Float64Array(samples * t)];
+  const weights = { samples, anchors, nonzeros: t, columns, values };
   let done = 0;
   for await (const { data, shape } of blocks) {
     const [rows = 0, width] = shape;

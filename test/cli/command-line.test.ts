@@ -78,19 +78,22 @@ describe("help", () => {
   test("lists the commands that there are", async () => {
     const { code, stdout } = await subspan("--help");
     expect(code).toBe(0);
-    for (const name of ["quickstart", "train", "export", "assign", "evaluate", "doctor"])
+    for (const name of ["quickstart", "train", "export", "assign", "evaluate", "convert", "doctor"])
       expect(stdout).toContain(name);
-    for (const name of ["serve", "convert", "report"]) expect(stdout).not.toContain(name);
+    for (const name of ["serve", "report"]) expect(stdout).not.toContain(name);
   });
 
   test("without a command is wrong use", async () => expect((await subspan()).code).toBe(2));
 
-  test.each(["quickstart", "train", "export", "assign", "evaluate", "doctor"])("%s has examples", async (name) => {
-    const { code, stdout } = await subspan(name, "--help");
-    expect(code).toBe(0);
-    expect(stdout).toContain(`$ subspan ${name}`);
-    expect(stdout.split("Examples:")[1]?.match(/\$ subspan/g)?.length).toBeGreaterThanOrEqual(2);
-  });
+  test.each(["quickstart", "train", "export", "assign", "evaluate", "convert", "doctor"])(
+    "%s has examples",
+    async (name) => {
+      const { code, stdout } = await subspan(name, "--help");
+      expect(code).toBe(0);
+      expect(stdout).toContain(`$ subspan ${name}`);
+      expect(stdout.split("Examples:")[1]?.match(/\$ subspan/g)?.length).toBeGreaterThanOrEqual(2);
+    },
+  );
 
   test("lists a method's hyperparameters with their values in each preset", async () => {
     const { stdout } = await subspan("train", "--method", "dscdan", "--help");

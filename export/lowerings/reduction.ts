@@ -61,14 +61,18 @@ function extremeShape(x: Operand, axis: number | number[], keepDims: boolean): n
   throw new Error(`shape [${x.shape}] along ${axis}: expected numbers to choose from`);
 }
 
-/** An extreme of x. ONNX Runtime's passes over NaN, tfjs's gives it; so does the sum of magnitudes, and only where there is one. */
+/**
+ * An extreme of x. ONNX Runtime's passes over NaN, tfjs's gives it; so does the sum of magnitudes, and only where there is one. NaN
+ * is what does not equal itself: of `IsNaN`, WebGPU has no kernel.
+ */
 function extreme(g: Graph, op: string, x: Operand, attributes: ReduceAttributes): Stored {
   const numbers = x.dtype === "bool" ? cast(g, x, "int32") : x;
   const found = reduce(g, op, numbers, attributes);
   if (x.dtype === "bool") return over(g, "Greater", found, number(g, 0, "int32").name);
   if (x.dtype === "int32") return found;
   const magnitude = reduce(g, "ReduceL1", x, attributes);
-  return { ...found, name: g.node("Where", [g.node("IsNaN", [magnitude.name]), magnitude.name, found.name]) };
+  const isNumber = g.node("Equal", [magnitude.name, magnitude.name]);
+  return { ...found, name: g.node("Where", [isNumber, found.name, magnitude.name]) };
 }
 
 /** tfjs `Max(x; reductionIndices, keepDims)`: the one reduction that names its axes otherwise. */
@@ -109,7 +113,7 @@ const argument = (op: string, worst: number) =>
       const [a] = util.parseAxisParam(axis, [...x.shape]) as [number];
       const numbers =
         x.dtype === "float32"
-          ? compute(g, "Where", [compute(g, "IsNaN", [x], "bool"), number(g, worst), x], "float32")
+          ? compute(g, "Where", [compute(g, "Equal", [x, x], "bool"), x, number(g, worst)], "float32")
           : cast(g, x, "int32");
       return g.node("Cast", [g.node(op, [numbers.name], { axis: a, keepdims: 0 })], { to: ELEMENT_TYPE.int32 });
     },

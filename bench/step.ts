@@ -56,7 +56,7 @@ function autoencoderStep(decoder: Decoder, batch: number, image: SampleType) {
   const definition: StepDefinition = {
     trainable: shapes,
     frozen: {},
-    batch: batchPorts(phase, samples, 10),
+    batch: batchPorts({ ...phase, batch }, samples, 10),
     loss: phase.loss,
   };
   const random = new Random(0, "bench");

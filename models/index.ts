@@ -1,23 +1,29 @@
 import { SubspanError } from "../runtime/errors.ts";
 import { dscdan } from "./dscdan/index.ts";
+import { ebse } from "./ebse/index.ts";
 import type { Method } from "./method.ts";
 
 export { dscdan } from "./dscdan/index.ts";
+export { ebse } from "./ebse/index.ts";
 export {
   type Arrays,
   type BatchInput,
   type ClusterStart,
   type Method,
   type Phase,
+  type PhaseStart,
   PRESETS,
   type Preset,
   type Readout,
+  type Refinement,
   type SampleType,
   type SpectralSettings,
 } from "./method.ts";
 export type { ParameterSpec, ParameterSpecs, Parameters } from "./parameters.ts";
 
-const METHODS: ReadonlyMap<string, Method> = new Map([[dscdan.name, dscdan as unknown as Method]]);
+const METHODS: ReadonlyMap<string, Method> = new Map(
+  [dscdan, ebse].map((method) => [method.name, method as unknown as Method]),
+);
 
 /** @throws {SubspanError} USAGE for a name that is no method. */
 export function methodNamed(name: string): Method {

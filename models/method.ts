@@ -15,10 +15,11 @@ export interface SampleType {
  * - sample: the sample itself; view: a newly augmented view of it;
  * - neighbour: an augmented view of one of its nearest neighbours, drawn anew;
  * - target: its soft assignment, [k], from the last spectral clustering (see `Phase.targets`);
+ * - index: which sample it is, [b] int32; progress: a scalar, the share of the phase's steps that are done;
  * - noise: standard normal numbers of the given width.
  */
 export type BatchInput =
-  | { readonly source: "sample" | "view" | "neighbour" | "target" }
+  | { readonly source: "sample" | "view" | "neighbour" | "target" | "index" | "progress" }
   | { readonly source: "noise"; readonly width: number };
 
 /** Named arrays a method's structure is made of, and what a checkpoint holds. */
@@ -41,6 +42,8 @@ export interface Phase {
   readonly inputs: Readonly<Record<string, BatchInput>>;
   /** Whether the phase starts with a spectral clustering of the latents, whose soft assignments are targets. */
   readonly targets: boolean;
+  /** Whether `begin` needs the latents of all samples. */
+  readonly latents?: boolean;
   /** Whether it starts with an adaptive-neighbour graph of the latents, of so many neighbours each. */
   readonly graph?: { readonly neighbours: number };
   /** New parameters, or new values of parameters, when the phase starts, from what was just found. */
@@ -58,6 +61,12 @@ export interface Phase {
 /** What is known of all samples when a phase starts. */
 export interface PhaseStart {
   readonly samples: number;
+  readonly parameters: Arrays;
+  /** Where the phase asks for them, has targets or a graph: latents, [n, d]. */
+  readonly latents?: NumberArray;
+  /** Of vectors: mean and log of the standard deviation of each feature, [d]; the log is 0 for a feature that never changes. */
+  readonly features?: { readonly mean: NumberArray; readonly logDeviation: NumberArray };
+  readonly random: { permutation(n: number): Int32Array };
   /** Where the phase has targets. */
   readonly clustering?: ClusterStart;
   /** Where it has a graph: its Laplacian, [n, n]. */
@@ -88,8 +97,11 @@ export interface ClusterStart {
   readonly clusters: number;
 }
 
-/** How new samples are assigned: by the network's head, by centres in its orthonormal output, or by Nystrom extension. */
-export type Readout = "head" | "centres" | "nystrom";
+/**
+ * How new samples are assigned: by the network's head, by centres in its orthonormal output, by Nystrom extension over nearest
+ * landmarks, by closed-form self-expression, or by coefficients of anchors.
+ */
+export type Readout = "head" | "centres" | "nystrom" | "self-expression" | "anchors";
 
 /** Settings of the spectral step, shared by every method. */
 export interface SpectralSettings {
@@ -98,6 +110,16 @@ export interface SpectralSettings {
   readonly eigenvectors: "balance" | number;
   readonly landmarks: number;
   readonly readout: Readout;
+  /** Of the read-out "self-expression": how coefficients become an affinity and that clusters, and lambda for new samples. */
+  readonly selfExpression?: {
+    readonly refinement: Refinement;
+    readonly assignment: "k-means" | "discretise";
+    readonly ridge: number;
+  };
+  /** Of the read-out "anchors": how many, and how many of them a sample is tied to. */
+  readonly anchors?: { readonly count: number; readonly nonzeros: number };
+  /** Samples that training takes at most, and what takes more. */
+  readonly most?: { readonly samples: number; readonly instead: string };
 }
 
 /** What a graph gives for a batch: [b], [b], [b], [b, K]. */
@@ -124,12 +146,20 @@ export interface Method<Config extends object = object> {
   phases(config: Config, sample: SampleType): readonly Phase[];
   /** Samples as the graph receives them -> latent, [b, d]. */
   encode(config: Config, parameters: Parameters, samples: tf.Tensor): tf.Tensor2D;
-  /** Samples -> the network's own soft assignment, [b, K], rows sum to 1: what self-training compares with its targets. */
-  predict(config: Config, parameters: Parameters, samples: tf.Tensor): tf.Tensor2D;
-  /** Latent -> outputs of the network before orthonormalisation, [b, K]. */
-  outputs(config: Config, parameters: Parameters, latent: tf.Tensor2D): tf.Tensor2D;
-  /** Latent -> spectral embedding, [b, k], by the configured read-out. */
-  embed(config: Config, parameters: Parameters, structure: Parameters, latent: tf.Tensor2D): tf.Tensor2D;
+  /** Where it trains itself on soft labels. Samples -> its own soft assignment, [b, K], rows sum to 1. */
+  predict?(config: Config, parameters: Parameters, samples: tf.Tensor): tf.Tensor2D;
+  /** For read-outs "head" and "centres". Latent -> outputs of the network before orthonormalisation, [b, K]. */
+  outputs?(config: Config, parameters: Parameters, latent: tf.Tensor2D): tf.Tensor2D;
+  /** Of self-expressive methods. Latent -> coefficients over what the structure stores, [b, M]. */
+  coefficients?(config: Config, parameters: Parameters, structure: Parameters, latent: tf.Tensor2D): tf.Tensor2D;
+  /** Latent -> spectral embedding, [b, k], by the configured read-out; from its coefficients, where the method has any. */
+  embed(
+    config: Config,
+    parameters: Parameters,
+    structure: Parameters,
+    latent: tf.Tensor2D,
+    coefficients?: tf.Tensor2D,
+  ): tf.Tensor2D;
   /** Latent and embedding -> assignment. */
   assign(config: Config, structure: Parameters, latent: tf.Tensor2D, embedding: tf.Tensor2D): Assignment;
 }

@@ -13,13 +13,27 @@ export interface Streams {
   readonly noise: Random;
 }
 
+/** What a batch is made from, beside the samples. */
+export interface BatchContext extends Streams {
+  /** Share of the phase's steps that are done. */
+  readonly progress: number;
+  /** Where the phase has them. */
+  readonly targets?: Targets | undefined;
+}
+
 const sampleType = (samples: Samples): ElementType => (samples.kind === "images" ? "uint8" : "float32");
 
 /** The ports of a phase's batch inputs, for `batch` samples. */
-export function batchPorts({ inputs, batch }: Phase, samples: Samples, clusters: number): Record<string, PortType> {
+export function batchPorts(
+  { inputs, batch }: Pick<Phase, "inputs"> & { batch: number },
+  samples: Samples,
+  clusters: number,
+): Record<string, PortType> {
   const port = (input: BatchInput): PortType => {
     if (input.source === "noise") return { type: "float32", shape: [batch, input.width] };
     if (input.source === "target") return { type: "float32", shape: [batch, clusters] };
+    if (input.source === "index") return { type: "int32", shape: [batch] };
+    if (input.source === "progress") return { type: "float32", shape: [] };
     return { type: sampleType(samples), shape: [batch, ...samples.shape.slice(1)] };
   };
   return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, port(input)]));
@@ -36,15 +50,17 @@ export class Batches {
     this.#augmentation = augmentation;
   }
 
-  /** @param rows - the batch's samples. @param targets - where the phase has them. */
-  feed(inputs: Phase["inputs"], rows: Int32Array, streams: Streams, targets?: Targets): Record<string, AnyArray> {
-    return Object.fromEntries(
-      Object.entries(inputs).map(([name, input]) => [name, this.#array(input, rows, streams, targets)]),
-    );
+  /** @param rows - the batch's samples. */
+  feed(inputs: Phase["inputs"], rows: Int32Array, context: BatchContext): Record<string, AnyArray> {
+    return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, this.#array(input, rows, context)]));
   }
 
-  #array(input: BatchInput, rows: Int32Array, { augment, noise }: Streams, targets: Targets | undefined): AnyArray {
+  #array(input: BatchInput, rows: Int32Array, { augment, noise, progress, targets }: BatchContext): AnyArray {
     switch (input.source) {
+      case "index":
+        return { data: rows.slice(), shape: [rows.length] };
+      case "progress":
+        return { data: Float32Array.of(progress), shape: [] };
       case "sample":
         return this.rows(rows);
       case "view":

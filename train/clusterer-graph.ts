@@ -42,6 +42,12 @@ const embeddingPort = ({ structure }: ClustererDefinition): PortType => ({
   shape: ["N", structure.weights?.shape[0] as number],
 });
 
+/** The coefficients' port: one for each sample or anchor that is stored to express others. */
+const coefficientsPort = ({ structure }: ClustererDefinition): PortType => ({
+  type: "float32",
+  shape: ["N", (structure.anchors ?? structure.landmarks)?.shape[0] as number],
+});
+
 /** Samples -> latent. */
 export function encoderGraph({
   method,
@@ -55,50 +61,73 @@ export function encoderGraph({
   };
 }
 
-/** Latent -> embedding. */
+/** What the head gives: the embedding, or the coefficients it is made of, where the method has any. */
+const headOutput = ({ method }: ClustererDefinition) =>
+  method.coefficients === undefined ? "embedding" : "coefficients";
+
+/** Latent -> embedding or coefficients. */
 export function headGraph(definition: ClustererDefinition): GraphDefinition {
   const { method, config, parameters, structure } = definition;
+  const output = headOutput(definition);
   return {
     inputs: { latent: latentPort(definition) },
-    fn: ({ latent }) => ({
-      embedding: method.embed(config, constants(parameters), constants(structure), latent as tf.Tensor2D),
-    }),
+    fn: ({ latent }) => {
+      const of = method.coefficients?.bind(method) ?? method.embed.bind(method);
+      return { [output]: of(config, constants(parameters), constants(structure), latent as tf.Tensor2D) };
+    },
   };
 }
 
-/** Latent and embedding -> label, confidence, novelty, probabilities. */
+/** Latent and what the head gives -> label, confidence, novelty, probabilities; the embedding too, unless it came from there. */
 export function assignGraph(definition: ClustererDefinition): GraphDefinition {
-  const { method, config, structure } = definition;
+  const { method, config, parameters, structure } = definition;
+  const from = headOutput(definition);
   return {
-    inputs: { latent: latentPort(definition), embedding: embeddingPort(definition) },
-    fn: ({ latent, embedding }) => ({
-      ...method.assign(config, constants(structure), latent as tf.Tensor2D, embedding as tf.Tensor2D),
-    }),
+    inputs: {
+      latent: latentPort(definition),
+      [from]: from === "embedding" ? embeddingPort(definition) : coefficientsPort(definition),
+    },
+    fn: (inputs) => {
+      const [latent, given] = [inputs.latent, inputs[from]] as tf.Tensor2D[] as [tf.Tensor2D, tf.Tensor2D];
+      const stored = constants(structure);
+      if (from === "embedding") return { ...method.assign(config, stored, latent, given) };
+      const embedding = method.embed(config, constants(parameters), stored, latent, given);
+      return { ...method.assign(config, stored, latent, embedding), embedding };
+    },
   };
 }
 
 /** Latent -> embedding, label, confidence, novelty, probabilities: what follows the encoder, in one graph. */
-export function placementGraph(definition: ClustererDefinition): GraphDefinition {
+export function placementGraph(definition: ClustererDefinition, withCoefficients = false): GraphDefinition {
   const head = headGraph(definition);
   const assign = assignGraph(definition);
   return {
     inputs: head.inputs,
     fn: ({ latent }) => {
-      const { embedding } = head.fn({ latent: latent as tf.Tensor });
-      return { ...assign.fn({ latent, embedding } as Tensors), embedding } as Tensors;
+      const given = head.fn({ latent: latent as tf.Tensor });
+      const { coefficients, ...rest } = { ...given, ...assign.fn({ latent, ...given } as Tensors) };
+      return (withCoefficients ? { ...rest, coefficients } : rest) as Tensors;
     },
   };
 }
 
-/** Samples -> label, confidence, novelty, probabilities, embedding, latent: the whole clusterer. */
-export function clustererGraph(definition: ClustererDefinition): GraphDefinition {
+/**
+ * Samples -> label, confidence, novelty, probabilities, embedding, latent: the whole clusterer.
+ *
+ * @param withCoefficients - also the coefficients, of methods that have any.
+ */
+export function clustererGraph(definition: ClustererDefinition, withCoefficients = false): GraphDefinition {
   const encoder = encoderGraph(definition);
-  const placement = placementGraph(definition);
+  const placement = placementGraph(definition, withCoefficients);
   return {
     inputs: encoder.inputs,
     fn: (inputs) => {
       const { latent } = encoder.fn(inputs);
-      return { ...placement.fn({ latent } as Tensors), latent } as Tensors;
+      const { label, confidence, novelty, probabilities, embedding, coefficients } = placement.fn({
+        latent,
+      } as Tensors);
+      const contract = { label, confidence, novelty, probabilities, embedding, latent };
+      return (withCoefficients ? { ...contract, coefficients } : contract) as Tensors;
     },
   };
 }

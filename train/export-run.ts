@@ -120,7 +120,7 @@ export async function exportRun(options: ExportOptions): Promise<ExportResult> {
   const done = (stage: ExportEvent["stage"]) => options.onEvent?.({ type: "export", stage, seconds: stopwatch.lap() });
   const { method, config, samples, parameters, structure } = options;
   const definition = { method, config, parameters, structure, sample: sampleType(samples) };
-  const graph = clustererGraph(definition);
+  const graph = clustererGraph(definition, options.withCoefficients);
   const traced = exportedModel(run.name, graph);
   const manifest = graphManifest(options, traced);
   const model = { ...traced, name: manifest.name };
@@ -152,7 +152,7 @@ export async function exportRun(options: ExportOptions): Promise<ExportResult> {
 function checkAvailable({ method, precision, withCoefficients }: ExportOptions): void {
   const other = precision.find((name) => name !== "fp32");
   if (other !== undefined) throw new SubspanError("USAGE", `precision: expected fp32, got ${other}`);
-  if (withCoefficients)
+  if (withCoefficients && method.coefficients === undefined)
     throw new SubspanError("USAGE", `with-coefficients: ${method.name} has none; self-expressive methods have`);
 }
 

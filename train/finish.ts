@@ -17,9 +17,11 @@ import type { AnyArray, SessionSettings } from "./executors/executor.ts";
 import { CompiledFunction } from "./executors/onnx.ts";
 import { BatchFunction } from "./inference.ts";
 import { Random } from "./random.ts";
+import { anchorStructure, expressionStructure } from "./self-expressive.ts";
 import { unitRows } from "./spectral/index.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import {
+  type Clustered,
   calibratedSharpness,
   centresStructure,
   chooseLandmarks,
@@ -154,13 +156,6 @@ async function encodeAll<T extends readonly ((rows: Int32Array) => AnyArray)[]>(
   });
 }
 
-/** The read-out's own part of a structure, and the clusters it was made from, where it was made from any. */
-interface Clustered {
-  readonly structure: Arrays;
-  readonly labels?: Int32Array;
-  readonly metrics: Record<string, number>;
-}
-
 /** Clusters the landmarks, from their latents. */
 async function clusterStructure(
   { method, config, seed, parameters, session }: FinishOptions,
@@ -168,6 +163,8 @@ async function clusterStructure(
 ): Promise<Clustered> {
   const settings = method.spectral(config);
   const random = new Random(seed, "structure");
+  if (settings.readout === "self-expression") return expressionStructure(parameters, landmarks, settings, random);
+  if (settings.readout === "anchors") return anchorStructure(method, config, parameters, landmarks, random, session);
   if (settings.readout === "nystrom") {
     const clustering = await clusterLatents(landmarks, settings, random);
     const { eigenvectors, eigengaps } = clustering;
@@ -176,7 +173,7 @@ async function clusterStructure(
   }
   const [m, d] = landmarks.shape as [number, number];
   const outputs = await BatchFunction.compile(
-    (batch, arrays) => method.outputs(config, arrays, batch as tf.Tensor2D),
+    (batch, arrays) => (method.outputs as NonNullable<Method["outputs"]>)(config, arrays, batch as tf.Tensor2D),
     { type: "float32", shape: ["N", d] },
     parameters,
     session,

@@ -227,8 +227,12 @@ async function train(
 
 /** @throws {SubspanError} before any work, for what would fail after hours of it. */
 function checkTrainable(method: Method, settings: object, { name, samples }: TrainingData): void {
-  const { clusters, eigenvectors, landmarks } = method.spectral(settings);
+  const { clusters, eigenvectors, landmarks, most } = method.spectral(settings);
   const n = samples.shape[0];
+  if (most !== undefined && n > most.samples) {
+    const message = `${name}: ${n} samples, expected at most ${most.samples} for ${method.name}`;
+    throw new SubspanError("OUT_OF_RANGE", `${message}; ${most.instead}`);
+  }
   const wanted = { clusters, eigenvectors: eigenvectors === "balance" ? clusters : eigenvectors };
   for (const [what, least] of Object.entries(wanted)) {
     if (n < least)

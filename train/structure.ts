@@ -4,6 +4,13 @@ import type { NumberArray } from "../runtime/samples.ts";
 import type { Random } from "./random.ts";
 import { kMeans, type SpectralClustering, spectralClustering, unitRows } from "./spectral/index.ts";
 
+/** The read-out's own part of a structure, and the clusters it was made from, where it was made from any. */
+export interface Clustered {
+  readonly structure: Arrays;
+  readonly labels?: Int32Array;
+  readonly metrics: Record<string, number>;
+}
+
 /** Quantiles of the training samples' distances that an exported graph keeps. */
 const QUANTILES = 257;
 /** How near to singular outputs may be: the share of their mean eigenvalue added to each, as in `models/orthonormal.ts`. */
@@ -41,7 +48,12 @@ export function chooseLandmarks(n: number, count: number, random: Random): Int32
  * The landmarks' rows of the Nystrom extension, v_k(j) / (mu_k sqrt(deg(j))), [m, k]. A landmark without affinity has a row
  * of zeros, and so has an eigenvalue of 0: nothing is extended from either.
  */
-export function extensionRows({ vectors, eigenvalues, degrees, eigenvectors: k }: SpectralClustering): NumberArray {
+export function extensionRows({
+  vectors,
+  eigenvalues,
+  degrees,
+  eigenvectors: k,
+}: Pick<SpectralClustering, "vectors" | "eigenvalues" | "degrees" | "eigenvectors">): NumberArray {
   const m = degrees.length;
   const data = new Float32Array(m * k);
   for (let j = 0; j < m; j++) {

@@ -1,4 +1,4 @@
-import type { Arrays, Method, Phase, SampleType } from "../models/index.ts";
+import type { Arrays, Method, Phase, PhaseStart, SampleType } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { Batches, batchPorts } from "./batches.ts";
@@ -188,12 +188,11 @@ export class Trainer {
           }
           const at = `${index}.${epoch}.${i}`;
           const streams = { augment: new Random(seed, `augment ${at}`), noise: new Random(seed, `noise ${at}`) };
-          const feed = this.#batches.feed(
-            phase.inputs,
-            order.subarray(i * phase.batch, (i + 1) * phase.batch),
-            streams,
+          const feed = this.#batches.feed(phase.inputs, order.subarray(i * phase.batch, (i + 1) * phase.batch), {
+            ...streams,
             targets,
-          );
+            progress: (epoch * steps + i) / (epochs * steps),
+          });
           const learningRate = scheduledRate(phase, epoch * steps + i, epochs * steps);
           const terms = await step.run(feed, learningRate);
           const loss = checkedSum(terms, name, epoch, i);
@@ -282,14 +281,18 @@ export class Trainer {
   ): Promise<[Arrays, Targets | undefined]> {
     const { config, method, samples, seed } = this.#options;
     const n = samples.shape[0];
-    if (!phase.targets && phase.graph === undefined) {
-      return [{ ...parameters, ...phase.begin?.({ samples: n }) }, before];
-    }
     const began = performance.now();
-    const latents = await this.encode(parameters);
-    if (phase.graph !== undefined) {
-      const found = { samples: n, laplacian: await priorLaplacian(latents, phase.graph.neighbours) };
-      return [{ ...parameters, ...phase.begin?.(found) }, before];
+    const random = new Random(seed, `begin ${index}`);
+    const needsLatents = phase.targets || phase.graph !== undefined || phase.latents === true;
+    const known: PhaseStart = {
+      ...{ samples: n, parameters, random },
+      ...(samples.kind === "features" && { features: featureStatistics(samples) }),
+      ...(needsLatents && { latents: await this.encode(parameters) }),
+    };
+    const latents = known.latents as NumberArray;
+    if (!phase.targets) {
+      const laplacian = phase.graph && { laplacian: await priorLaplacian(latents, phase.graph.neighbours) };
+      return [{ ...parameters, ...phase.begin?.({ ...known, ...laplacian }) }, before];
     }
     const settings = method.spectral(config);
     const clustering = await clusterLatents(latents, settings, new Random(seed, `cluster ${index}`));
@@ -297,7 +300,7 @@ export class Trainer {
     const { clusters } = settings;
     const sizes = clusterSizes(labels, clusters);
     this.#emit({ type: "clustering", eigenvectors, sizes, seconds: (performance.now() - began) / 1000 });
-    const found = { samples: n, clustering: { latents: unitRows(latents), labels, clusters } };
+    const found = { ...known, clustering: { latents: unitRows(latents), labels, clusters } };
     return [{ ...parameters, ...phase.begin?.(found) }, Targets.fromClustering(labels, affinity, clusters)];
   }
 
@@ -305,7 +308,11 @@ export class Trainer {
   async #updateTargets({ parameters, targets, position: { phase, epoch } }: TrainingState): Promise<number> {
     const { config, method, seed } = this.#options;
     const random = new Random(seed, `predict ${phase}.${epoch}`);
-    const [clean, viewed] = (await this.#overSamples((x, arrays) => method.predict(config, arrays, x), parameters, [
+    const predict: Parameters<typeof BatchFunction.compile>[0] = (x, arrays) => {
+      if (method.predict === undefined) throw new Error(`${method.name} has targets and no predictions`);
+      return method.predict(config, arrays, x);
+    };
+    const [clean, viewed] = (await this.#overSamples(predict, parameters, [
       (rows) => this.#batches.rows(rows),
       (rows) => this.#batches.views(rows, random),
     ])) as [NumberArray, NumberArray];
@@ -355,6 +362,22 @@ export function clusterSizes(labels: Int32Array, clusters: number): number[] {
   const sizes = Array<number>(clusters).fill(0);
   for (const label of labels) sizes[label] = (sizes[label] as number) + 1;
   return sizes;
+}
+
+/** Mean and log deviation of each feature of vectors, [d]. */
+function featureStatistics({ data, shape }: Samples): NonNullable<PhaseStart["features"]> {
+  const [n, d] = shape as readonly number[] as [number, number];
+  const sums = new Float64Array(d);
+  const squares = new Float64Array(d);
+  data.forEach((value, i) => {
+    sums[i % d]! += value;
+  });
+  data.forEach((value, i) => {
+    squares[i % d]! += (value - sums[i % d]! / n) ** 2;
+  });
+  const logs = squares.map((sum) => (sum > 0 ? Math.log(Math.sqrt(sum / n)) : 0));
+  const vector = (values: Float64Array): NumberArray => ({ data: Float32Array.from(values), shape: [d] });
+  return { mean: vector(sums.map((sum) => sum / n)), logDeviation: vector(logs) };
 }
 
 const startsWithAny = (name: string, prefixes: readonly string[]) => prefixes.some((prefix) => name.startsWith(prefix));

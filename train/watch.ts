@@ -1,5 +1,6 @@
 import type { Arrays, Phase } from "../models/index.ts";
 import type { NumberArray } from "../runtime/samples.ts";
+import { refinedAffinity } from "./spectral/refined-affinity.ts";
 
 /** What a phase knows after an epoch of its own course. */
 export interface Watched {
@@ -9,7 +10,8 @@ export interface Watched {
   readonly moved?: number;
 }
 
-/** The name under which the affinity that a phase settled to is a parameter. */
+/** The names under which coefficients, [n, n], and the affinity they settled to, [n, n], are parameters. */
+export const COEFFICIENTS = "coefficients";
 export const AFFINITY = "affinity";
 const LOSSES = "losses";
 const COUNT = "count";
@@ -53,7 +55,6 @@ export class Watch {
   /** Adds the affinity of the coefficients as they are to the mean. @returns how far that moved the mean. */
   async #take(parameters: Arrays): Promise<number> {
     const { of, refinement } = this.#phase.affinity as NonNullable<Phase["affinity"]>;
-    const { refinedAffinity } = (await import("./spectral/refined-affinity.ts")) as any;
     const taken = (await refinedAffinity(parameters[of] as NumberArray, refinement)).affinity;
     const old = this.#mean;
     this.#count++;

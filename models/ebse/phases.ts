@@ -1,0 +1,192 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { type Encoder, encoderFor, encodeSamples } from "../encoders.ts";
+import { coefficients, dictionaryOf, type EnergyNetwork, elasticNet, othersOf, selfExpression } from "../energy.ts";
+import { stopGradient, unitRows } from "../layers.ts";
+import { codingRate, infoNce } from "../losses.ts";
+import type { Arrays, Phase, PhaseStart, SampleType } from "../method.ts";
+import { logDeterminant } from "../orthonormal.ts";
+import type { Parameters } from "../parameters.ts";
+import type { Config } from "./config.ts";
+
+type Terms = Record<string, tf.Scalar>;
+
+/** Prefixes of the parameters that are not learned by gradient: the momentum encoder, and the latents it gave last. */
+const MOMENTUM = "momentum.";
+const QUEUE = "queue.";
+
+export function encoderOf(config: Config, sample: SampleType): Encoder {
+  const auto = sample.kind === "features" ? "mlp" : sample.shape[2] === 3 ? "resnet18" : "convolutional";
+  const kind = config.encoder === "auto" ? auto : config.encoder;
+  return encoderFor({ ...config, kind }, sample);
+}
+
+export function energyOf({ latent, energy }: Config): EnergyNetwork {
+  return { latent, ...energy };
+}
+
+export function phases(config: Config, sample: SampleType): Phase[] {
+  const encoder = encoderOf(config, sample);
+  return [warmup(config, encoder), head(config, encoder), joint(config, encoder)].filter(({ epochs }) => epochs > 0);
+}
+
+/** The dictionary by self-supervision: two views of a sample are to be alike, and unlike all others. */
+function warmup(config: Config, encoder: Encoder): Phase {
+  return {
+    name: "warm-up",
+    ...config.warmup,
+    warmup: 50,
+    trainable: ["encoder."],
+    inputs: { first: { source: "view" }, second: { source: "view" } },
+    targets: false,
+    begin: ({ features }) =>
+      features === undefined
+        ? ({} as Arrays)
+        : { "features.mean": features.mean, "features.logDeviation": features.logDeviation },
+    loss: (parameters, batch) => informationTerms(config, 1, views(encoder, parameters, batch)),
+  };
+}
+
+/** The energy network alone, on latents that stay. */
+function head(config: Config, encoder: Encoder): Phase {
+  return {
+    name: "energy head",
+    ...config.head,
+    warmup: 20,
+    trainable: ["energy."],
+    updated: [MOMENTUM, QUEUE],
+    latents: true,
+    inputs: { first: { source: "sample" }, index: { source: "index" } },
+    targets: false,
+    begin: (found) => queueOf(config, found),
+    update: (parameters, batch) => renewed(config, encoder, parameters, batch),
+    loss: (parameters, batch) => {
+      const latents = unitRows(encodeSamples(encoder, parameters, batch.first as tf.Tensor));
+      return selfExpressionTerms(config, parameters, stopGradient(latents), batch.index as tf.Tensor1D, tf.scalar(1));
+    },
+  };
+}
+
+/** Dictionary and coefficients together, end to end; self-expression's weight rises linearly first. */
+function joint(config: Config, encoder: Encoder): Phase {
+  const { information, selfExpression: weight, ramp, ...rest } = config.joint;
+  return {
+    name: "joint",
+    ...rest,
+    warmup: 20,
+    trainable: ["encoder.", "energy."],
+    updated: [MOMENTUM, QUEUE],
+    latents: true,
+    inputs: {
+      first: { source: "view" },
+      second: { source: "view" },
+      index: { source: "index" },
+      progress: { source: "progress" },
+    },
+    targets: false,
+    begin: (found) => queueOf(config, found),
+    update: (parameters, batch) => renewed(config, encoder, parameters, batch),
+    loss: (parameters, batch) => {
+      const means = views(encoder, parameters, batch);
+      const terms = informationTerms(config, information, means);
+      if (weight > 0) {
+        const b = (batch.first as tf.Tensor).shape[0] as number;
+        const latents = unitRows(tf.slice(means, [0, 0], [b, -1]));
+        const share = ramp > 0 ? tf.minimum(1, tf.div(batch.progress as tf.Scalar, ramp)) : tf.scalar(1);
+        const scale = tf.mul(weight, share) as tf.Scalar;
+        Object.assign(terms, selfExpressionTerms(config, parameters, latents, batch.index as tf.Tensor1D, scale));
+      }
+      return terms;
+    },
+  };
+}
+
+/** Latents of both views, one after the other, [2b, d]. */
+function views(encoder: Encoder, parameters: Parameters, { first, second }: Parameters): tf.Tensor2D {
+  return encodeSamples(encoder, parameters, tf.concat([first as tf.Tensor, second as tf.Tensor], 0));
+}
+
+function informationTerms(config: Config, weight: number, means: tf.Tensor2D): Terms {
+  const terms: Terms = {};
+  if (weight > 0) terms.information = tf.mul(weight, infoNce(means, config.temperature));
+  if (config.antiCollapse > 0) {
+    const rate = codingRate(tf.slice(means, [0, 0], [means.shape[0] / 2, -1]), logDeterminant);
+    terms["anti-collapse"] = tf.mul(config.antiCollapse, rate);
+  }
+  return terms;
+}
+
+/** Each sample by the others of the batch and the queue: atoms of the batch are learned with it, those of the queue stay. */
+function selfExpressionTerms(
+  config: Config,
+  parameters: Parameters,
+  latents: tf.Tensor2D,
+  index: tf.Tensor1D,
+  scale: tf.Scalar,
+): Terms {
+  const queued = parameters[`${QUEUE}latents`] as tf.Tensor2D | undefined;
+  const known = parameters[`${QUEUE}index`] as tf.Tensor1D | undefined;
+  const atoms = queued === undefined ? latents : tf.concat([latents, queued], 0);
+  const owners = known === undefined ? index : tf.concat([index, tf.cast(known, "int32")], 0);
+  const c = coefficients(
+    energyOf(config),
+    parameters,
+    latents,
+    dictionaryOf(parameters, atoms),
+    othersOf(index, owners),
+  );
+  const { gamma, lambda } = config.energy;
+  return {
+    "self-expression": tf.mul(scale, selfExpression(latents, c, atoms, gamma)),
+    "elastic net": tf.mul(scale, elasticNet(c, lambda)),
+  };
+}
+
+/** A momentum encoder that starts as the encoder, and a queue of the latents of random samples. */
+function queueOf({ queue }: Config, { parameters, latents, random }: PhaseStart): Arrays {
+  const copies = Object.entries(parameters)
+    .filter(([name]) => name.startsWith("encoder.") || name.startsWith("features."))
+    .map(([name, array]) => [`${MOMENTUM}${name}`, array]);
+  const [n, d] = latents?.shape as [number, number];
+  const size = Math.min(queue, n);
+  if (size === 0) return {};
+  const rows = random.permutation(n).slice(0, size);
+  const data = new Float32Array(size * d);
+  rows.forEach((row, i) => {
+    const latent = (latents?.data as Float32Array).subarray(row * d, (row + 1) * d);
+    const length = Math.max(Math.hypot(...latent), 1e-8);
+    data.set(
+      latent.map((value) => value / length),
+      i * d,
+    );
+  });
+  return {
+    ...Object.fromEntries(copies),
+    [`${QUEUE}latents`]: { data, shape: [size, d] },
+    [`${QUEUE}index`]: { data: Float32Array.from(rows), shape: [size] },
+  };
+}
+
+/** After a step: the momentum encoder nears the encoder; its latents of the batch enter the queue, and the oldest leave. */
+function renewed(
+  { momentum }: Config,
+  encoder: Encoder,
+  parameters: Parameters,
+  { first, index }: Parameters,
+): Record<string, tf.Tensor> {
+  const old = Object.entries(parameters).filter(([name]) => name.startsWith(MOMENTUM));
+  if (old.length === 0) return {};
+  const next = Object.fromEntries(
+    old.map(([name, value]) => {
+      const current = parameters[name.slice(MOMENTUM.length)] as tf.Tensor;
+      return [name, tf.add(tf.mul(momentum, value), tf.mul(1 - momentum, current))];
+    }),
+  );
+  const slow = Object.fromEntries(old.map(([name, value]) => [name.slice(MOMENTUM.length), value]));
+  const latents = unitRows(encodeSamples(encoder, slow, first as tf.Tensor));
+  const pushed = (name: string, entering: tf.Tensor) => {
+    const queue = parameters[`${QUEUE}${name}`] as tf.Tensor;
+    const [size] = queue.shape as [number];
+    return { [`${QUEUE}${name}`]: tf.slice(tf.concat([entering, queue], 0), [0], [size]) };
+  };
+  return { ...next, ...pushed("latents", latents), ...pushed("index", tf.cast(index as tf.Tensor, "float32")) };
+}

@@ -18,6 +18,7 @@ export {
   TRAINING_DEVICES,
   type TrainingDevice,
 } from "./executors/index.ts";
+export { probeTensorflow, setupCommand } from "./executors/tensorflow.ts";
 export { exportRun } from "./export-run.ts";
 export { finishTraining } from "./finish.ts";
 export {

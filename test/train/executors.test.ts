@@ -3,59 +3,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { whyNot } from "../../runtime/node-devices.ts";
-import { AUGMENTATIONS } from "../../train/data/index.ts";
-import type { Executor } from "../../train/executors/executor.ts";
 import { computeOf, openExecutor } from "../../train/executors/index.ts";
 import { resumeRun, startRun } from "../../train/run.ts";
-import { Trainer } from "../../train/trainer.ts";
-import { isThere, useSwiftShader } from "./swiftshader.ts";
-import { METHOD, tinyConfig, tinyImages } from "./tiny.ts";
-
-/** Trains on 40 tiny images, one step an epoch: the losses, and all weights in the end. */
-async function trainedBy(executor: Executor, settings: object) {
-  const { samples } = tinyImages(40);
-  const losses: number[] = [];
-  const trainer = new Trainer({
-    method: METHOD,
-    config: tinyConfig(settings),
-    samples,
-    augmentation: AUGMENTATIONS.digits,
-    seed: 3,
-    executor,
-    onEvent: (event) => {
-      if (event.type === "step") losses.push(event.loss);
-    },
-  });
-  const { parameters } = await trainer.train();
-  const weights = Object.values(parameters).flatMap(({ data }) => [...data]);
-  return { losses, weights };
-}
-
-const onCpu = (settings: object) => openExecutor(computeOf("onnx", "cpu")).then((cpu) => trainedBy(cpu, settings));
-
-/** The greatest difference, relative to numbers that are greater than 1. */
-function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  expect(a.length).toBe(b.length);
-  return Array.from(a, (x, i) => Math.abs(x - b[i]!) / Math.max(1, Math.abs(x))).reduce(
-    (most, d) => Math.max(most, d),
-    0,
-  );
-}
+import { isThere, useSwiftShader } from "./available.ts";
+import { tinyImages } from "./tiny.ts";
+import { greatestDifference, greatestRelativeDifference, trainedBy } from "./training.ts";
 
 const webgpu = isThere("webgpu", await useSwiftShader());
 
 test.skipIf(!webgpu)("steps on WebGPU equal those on the CPU", { timeout: 300_000 }, async () => {
   // A rate at which Adam moves each weight by a hundredth: a wrong gradient shows.
   const settings = { pretraining: { epochs: 4, batch: 40, learningRate: 0.05 }, joint: { rounds: 0 } };
-  const theirs = await onCpu(settings);
-  const ours = await trainedBy(await openExecutor(computeOf("onnx", "webgpu")), settings);
-  expect(ours.losses).toHaveLength(4);
-  expect(difference(ours.losses, theirs.losses)).toBeLessThan(1e-3);
-  expect(difference(ours.weights, theirs.weights)).toBeLessThan(1e-3);
+  const onCpu = await trainedBy(await openExecutor(computeOf("onnx", "cpu")), settings);
+  const onGpu = await trainedBy(await openExecutor(computeOf("onnx", "webgpu")), settings);
+  expect(onGpu.losses).toHaveLength(4);
+  expect(greatestRelativeDifference(onCpu.losses, onGpu.losses)).toBeLessThan(1e-3);
+  expect(greatestDifference(onCpu.weights, onGpu.weights)).toBeLessThan(1e-3);
 });
 
 test("an engine refuses a device it has not, and says which it has", () => {
-  expect(() => computeOf("onnx", "wasm" as never)).toThrow("computes on cpu, cuda, webgpu, not on wasm");
+  expect(() => computeOf("tfjs-node", "webgpu")).toThrow("engine tfjs-node computes on cpu, not on webgpu");
 });
 
 describe.skipIf((await whyNot("cuda")) === undefined)("CUDA without its libraries", () => {

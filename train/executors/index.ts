@@ -2,10 +2,13 @@ import type { Device } from "../../runtime/devices.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Executor, SessionSettings } from "./executor.ts";
 import { OnnxExecutor } from "./onnx.ts";
+import { TensorflowExecutor } from "./tfjs-node.ts";
 
 /** What computes steps, and the devices it can; the first is its default. */
 const DEVICES = {
   onnx: ["cpu", "cuda", "webgpu"],
+  "tfjs-node": ["cpu"],
+  "tfjs-node-gpu": ["cuda"],
 } as const satisfies Record<string, readonly Device[]>;
 
 export type EngineName = keyof typeof DEVICES;
@@ -29,6 +32,10 @@ export function computeOf(engine: EngineName = "onnx", device?: TrainingDevice):
 }
 
 /** @throws {SubspanError} DEVICE_UNAVAILABLE or DEPENDENCY_MISSING with the remedy, before anything is trained. */
-export async function openExecutor({ device }: Compute, session: SessionSettings = {}): Promise<Executor> {
-  return OnnxExecutor.open({ ...session, device });
+export async function openExecutor(
+  { engine, device }: Compute,
+  session: Omit<SessionSettings, "device"> = {},
+): Promise<Executor> {
+  if (engine === "onnx") return OnnxExecutor.open({ ...session, device });
+  return TensorflowExecutor.open(engine, session);
 }

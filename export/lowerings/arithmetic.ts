@@ -85,7 +85,7 @@ export const BitwiseAnd = lowering<AB>({
     };
     const weights = int64(g.int64(powers.with(31, -(2 ** 31))), [32]);
     const joined = compute(g, "Mul", [compute(g, "Mul", [bits(a), bits(b)]), weights]);
-    const sum = g.node("ReduceSum", [joined.name, g.int64([-1])], { keepdims: 0 });
+    const sum = g.node("ReduceSum", [joined.name, g.int64([joined.rank - 1])], { keepdims: 0 });
     return g.node("Cast", [sum], { to: ELEMENT_TYPE.int32 });
   },
 });

@@ -58,7 +58,7 @@ export interface Choice {
 export async function run({ file: part, every }: Choice): Promise<Test[]> {
   const chosen = [...places()].flatMap(([file, names]) =>
     [...(file.includes(part) ? names : [])]
-      .sort(([a], [b]) => hash(a) - hash(b))
+      .sort(([a], [b]) => hash(`${file}: ${a}`) - hash(`${file}: ${b}`))
       .slice(0, Math.ceil(names.size / every))
       .map(([name, ids]) => ({ file, name, ids })),
   );

@@ -1,5 +1,6 @@
 import { SubspanError } from "../runtime/errors.ts";
 import { ELEMENT_TYPE } from "../runtime/onnx-schema.ts";
+import { valuesOf } from "./constants.ts";
 import { equalBytes, Graph, type GraphNode, type GraphOutput, type Initializer } from "./graph.ts";
 
 /** The same function traced at one size of the dynamic axis. */
@@ -140,12 +141,4 @@ function mergeConstants(g: Graph, node: GraphNode, [a, sizeA]: At, [b, sizeB]: A
   const vector = parts.length === 1 ? (parts[0] as string) : g.node("Concat", parts, { axis: 0 });
   const typed = a.type === "int64" ? vector : g.node("Cast", [vector], { to: ELEMENT_TYPE[a.type] });
   return a.shape.length === 1 ? typed : g.node("Reshape", [typed, g.int64(a.shape)]);
-}
-
-function valuesOf({ type, bytes }: Initializer): ArrayLike<number | bigint> {
-  const { buffer, byteOffset, byteLength } = bytes;
-  if (type === "int64") return new BigInt64Array(buffer.slice(byteOffset, byteOffset + byteLength));
-  if (type === "int32") return new Int32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-  if (type === "float32") return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-  return bytes;
 }

@@ -44,6 +44,7 @@ export class Graph {
   readonly inputs: GraphPort[] = [];
   readonly outputs: GraphOutput[] = [];
   readonly #known = new Map<string, readonly string[]>();
+  readonly #producers = new Map<string, GraphNode>();
   #count = 0;
 
   constructor(convolutions: ConvolutionLayout = "channels-first") {
@@ -67,9 +68,16 @@ export class Graph {
     if (known !== undefined) return known;
     const name = `${op}_${this.#count++}`;
     const outputs = Array.from({ length: outputCount }, (_, i) => (i === 0 ? name : `${name}.${i}`));
-    this.nodes.push({ op, name, inputs, outputs, attributes });
+    const node = { op, name, inputs, outputs, attributes };
+    this.nodes.push(node);
+    for (const output of outputs) this.#producers.set(output, node);
     this.#known.set(key, outputs);
     return outputs;
+  }
+
+  /** The node that gives a value; undefined for an input or a constant. */
+  producer(value: string): GraphNode | undefined {
+    return this.#producers.get(value);
   }
 
   /** A float32 scalar. */

@@ -1,4 +1,14 @@
-import { Graph } from "./graph.ts";
+import { ELEMENT_TYPE, type ElementType } from "../runtime/onnx-schema.ts";
+import { folded, valuesOf } from "./constants.ts";
+import { Graph, type GraphNode } from "./graph.ts";
+
+/** The graph in fewer nodes: what traces leave behind, and what one rewriting leaves to the next. Its numbers stay as they are. */
+export function simplified(graph: Graph): Graph {
+  return [foldConstants, dropIdentities, joinCasts, cancelTransposes, joinReshapes, liveNodes].reduce(
+    (result, pass) => pass(result),
+    graph,
+  );
+}
 
 /** The graph without the nodes no output needs (a gradient tape records more than is asked for). */
 export function liveNodes(graph: Graph): Graph {
@@ -9,10 +19,156 @@ export function liveNodes(graph: Graph): Graph {
     if (!node.outputs.some((output) => needed.has(output))) live.splice(i, 1);
     else for (const input of node.inputs) needed.add(input);
   }
-  const pruned = new Graph();
+  const pruned = new Graph(graph.convolutions);
   pruned.inputs.push(...graph.inputs);
   pruned.outputs.push(...graph.outputs);
   pruned.nodes.push(...live);
   for (const [name, constant] of graph.initializers) if (needed.has(name)) pruned.initializers.set(name, constant);
   return pruned;
+}
+
+/** The inputs of a node in the graph that is made, and what it was in the graph it comes from. */
+interface Step extends GraphNode {
+  readonly was: GraphNode;
+}
+
+/**
+ * The graph, node by node, with what `rewrite` gives instead of a node's output; undefined leaves the node as it is. Nodes that
+ * have become equal are one, as in any Graph.
+ */
+function rewritten(graph: Graph, rewrite: (g: Graph, node: Step) => string | undefined): Graph {
+  const result = new Graph(graph.convolutions);
+  result.inputs.push(...graph.inputs);
+  const names = new Map([["", ""], ...graph.inputs.map(({ name }): [string, string] => [name, name])]);
+  const carried = (name: string) => {
+    const constant = graph.initializers.get(name);
+    return constant ? result.constant(constant.type, constant.shape, constant.bytes) : (names.get(name) as string);
+  };
+  for (const was of graph.nodes) {
+    const { op, inputs, outputs, attributes } = was;
+    const node = { ...was, inputs: inputs.map(carried), was };
+    const replaced = outputs.length === 1 ? rewrite(result, node) : undefined;
+    const made = replaced === undefined ? result.split(op, node.inputs, outputs.length, attributes) : [replaced];
+    for (const [i, name] of outputs.entries()) names.set(name, made[i] as string);
+  }
+  result.outputs.push(...graph.outputs.map((output) => ({ ...output, value: carried(output.value) })));
+  return result;
+}
+
+/** Bytes that a folded constant may add to the file. */
+const GROWTH = 1024;
+
+/**
+ * Nodes that only read constants become constants, unless the file grows by it: a larger constant must take the place of its
+ * inputs. ONNX Runtime folds the rest when it loads.
+ */
+export function foldConstants(graph: Graph): Graph {
+  const uses = new Map<string, number>();
+  const used = [...graph.nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ value }) => value)];
+  for (const name of used) uses.set(name, (uses.get(name) ?? 0) + 1);
+  return rewritten(graph, (g, { op, inputs, attributes, was }) => {
+    const constants = inputs.map((name) => g.initializers.get(name));
+    if (!constants.every((constant) => constant !== undefined)) return undefined;
+    const result = folded(op, constants, attributes);
+    if (result === undefined) return undefined;
+    const freed = constants.reduce(
+      (sum, { bytes }, i) => sum + (uses.get(was.inputs[i] as string) === 1 ? bytes.length : 0),
+      0,
+    );
+    return result.bytes.length <= Math.max(GROWTH, freed)
+      ? g.constant(result.type, result.shape, result.bytes)
+      : undefined;
+  });
+}
+
+/** x * 1, x / 1, x + 0 (but for a zero's sign) and x - 0 are x; so are its Identity and its Cast to the type it has. */
+export function dropIdentities(graph: Graph): Graph {
+  return rewritten(graph, (g, { op, inputs: [a, b], attributes }) => {
+    const [x, y] = [a as string, b as string];
+    const type = op === "Cast" ? typeOf(g, x) : undefined;
+    if (op === "Identity" || (type && ELEMENT_TYPE[type] === attributes.to)) return x;
+    const neutral = NEUTRAL.get(op);
+    if (neutral === undefined) return undefined;
+    if (isNumber(g, y, neutral)) return x;
+    return (op === "Mul" || op === "Add") && isNumber(g, x, neutral) ? y : undefined;
+  });
+}
+
+const NEUTRAL: ReadonlyMap<string, number> = new Map([
+  ["Mul", 1],
+  ["Div", 1],
+  ["Add", 0],
+  ["Sub", 0],
+]);
+
+/** Whether a value is the constant scalar `number`. */
+function isNumber(g: Graph, name: string, number: number): boolean {
+  const constant = g.initializers.get(name);
+  return constant?.shape.length === 0 && Number(valuesOf(constant)[0]) === number;
+}
+
+/** The types whose numbers another type holds, all of them exactly. */
+const HOLDS: Partial<Record<ElementType, readonly ElementType[]>> = {
+  float32: ["bool", "uint8", "int8"],
+  float64: ["bool", "uint8", "int8", "int32", "float32"],
+  int32: ["bool", "uint8", "int8"],
+  int64: ["bool", "uint8", "int8", "int32"],
+};
+
+/** A Cast of a Cast that lost nothing is one Cast: bytes that become int32 only to become float32. */
+export function joinCasts(graph: Graph): Graph {
+  return rewritten(graph, (g, { op, inputs, attributes: { to } }) => {
+    const middle = inputs[0] as string;
+    const first = g.producer(middle);
+    if (op !== "Cast" || first?.op !== "Cast") return undefined;
+    const source = first.inputs[0] as string;
+    const [from, through] = [typeOf(g, source), typeOf(g, middle)];
+    if (from === undefined || through === undefined || !HOLDS[through]?.includes(from)) return undefined;
+    return ELEMENT_TYPE[from] === to ? source : g.node("Cast", [source], { to: to as number });
+  });
+}
+
+const COMPARISONS = new Set(["And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor"]);
+const TYPES = new Map(Object.entries(ELEMENT_TYPE).map(([type, code]) => [code as number, type as ElementType]));
+
+/** A value's element type, where its own node tells. */
+function typeOf(g: Graph, name: string): ElementType | undefined {
+  const { op, attributes } = g.producer(name) ?? {};
+  if (op === undefined) return g.initializers.get(name)?.type ?? g.inputs.find((port) => port.name === name)?.type;
+  if (op === "Cast") return TYPES.get(attributes?.to as number);
+  return COMPARISONS.has(op) ? "bool" : undefined;
+}
+
+/** A Transpose of a Transpose is one, or none. */
+export function cancelTransposes(graph: Graph): Graph {
+  return rewritten(graph, (g, { op, inputs, attributes }) => {
+    if (op !== "Transpose") return undefined;
+    const first = g.producer(inputs[0] as string);
+    const order = attributes.perm as readonly number[];
+    const before = first?.op === "Transpose" ? (first.attributes.perm as readonly number[]) : order.map((_, i) => i);
+    const source = first?.op === "Transpose" ? (first.inputs[0] as string) : (inputs[0] as string);
+    const perm = order.map((axis) => before[axis] as number);
+    return perm.every((axis, i) => axis === i) ? source : g.node("Transpose", [source], { perm });
+  });
+}
+
+/** A Reshape of a Reshape is one; one to the shape that is there, none. */
+export function joinReshapes(graph: Graph): Graph {
+  return rewritten(graph, (g, { op, inputs, attributes }) => {
+    const [x, target] = inputs as [string, string];
+    const asked = g.initializers.get(target);
+    const sizes = asked && Array.from(valuesOf(asked) as BigInt64Array, Number);
+    // A 0 that means "as it is there" means another size behind another shape.
+    if (op !== "Reshape" || (!attributes.allowzero && (sizes === undefined || sizes.includes(0)))) return undefined;
+    const first = g.producer(x);
+    const source = first?.op === "Reshape" ? (first.inputs[0] as string) : x;
+    const shape = shapeOf(g, source);
+    if (shape && sizes && String(shape) === String(sizes)) return source;
+    return g.node("Reshape", [source, target], attributes);
+  });
+}
+
+/** A value's shape, where it is an input or a constant. */
+function shapeOf(g: Graph, name: string): readonly (number | string)[] | undefined {
+  return g.initializers.get(name)?.shape ?? g.inputs.find((port) => port.name === name)?.shape;
 }

@@ -5,7 +5,7 @@ import { MissingKernels, TRACING_BACKEND, type TracingBackend } from "./backend.
 import { type DynamicAxis, mergeTraces } from "./dynamic.ts";
 import { type ConvolutionLayout, Graph, type GraphPort } from "./graph.ts";
 import type { Model } from "./proto.ts";
-import { liveNodes } from "./simplify.ts";
+import { liveNodes, simplified } from "./simplify.ts";
 
 /** Named tensors, as a traced function takes and gives them. */
 export type Tensors = Record<string, tf.Tensor>;
@@ -44,7 +44,8 @@ export function trace(fn: TraceFunction, signature: Signature): Model {
   const axis = dynamicAxis(signature);
   const at = (size: number) => ({ graph: recordAt(fn, signature, size), size });
   const graph = axis === undefined ? record(fn, signature, 1) : mergeTraces(at(SIZES[0]), at(SIZES[1]), axis);
-  return finished(graph, signature);
+  refuseTwins(namesIn(graph));
+  return finished(simplified(graph), signature);
 }
 
 /** `record` at a large size, where pretending that a kernel is there takes long: all that are missing are gathered at size 1. */
@@ -87,7 +88,9 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
         addOutput(backend, name, settled(`output ${name}`, tensor), signature.outputs?.[name]);
     });
     backend.refuseMissing();
-    return liveNodes(graph);
+    const live = liveNodes(graph);
+    refuseTwins(namesIn(live));
+    return live;
   } finally {
     stop();
     tf.setBackend(previous);
@@ -148,7 +151,7 @@ export function finished(graph: Graph, { name, metadata }: Pick<Signature, "name
   const nodes = [...graph.nodes, ...outputs];
   const used = new Set(nodes.flatMap(({ inputs }) => inputs));
   const initializers = [...graph.initializers.values()].filter((constant) => used.has(constant.name));
-  refuseTwins([...graph.inputs, ...initializers].map((value) => value.name).concat(nodes.flatMap((n) => n.outputs)));
+  refuseTwins([...namesIn(graph), ...graph.outputs.map((output) => output.name)]);
   return {
     name: name ?? "subspan",
     inputs: graph.inputs,
@@ -157,6 +160,11 @@ export function finished(graph: Graph, { name, metadata }: Pick<Signature, "name
     initializers,
     metadata: metadata ?? {},
   };
+}
+
+/** The names of a graph's values, but for its outputs. */
+function namesIn({ inputs, initializers, nodes }: Graph): readonly string[] {
+  return [...inputs.map(({ name }) => name), ...initializers.keys(), ...nodes.flatMap(({ outputs }) => outputs)];
 }
 
 function refuseTwins(names: readonly string[]): void {

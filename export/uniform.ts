@@ -1,4 +1,5 @@
 import { type DataType, util } from "@tensorflow/tfjs-core";
+import { valuesOf } from "./constants.ts";
 import type { Graph } from "./graph.ts";
 import { elementType, type Operand, type Stored, type TensorType } from "./value.ts";
 
@@ -27,9 +28,9 @@ export function constant(g: Graph, type: TensorType, values: Float32Array | Int3
 
 /** The numbers of an int32 tensor that is a constant of the graph; undefined for a traced one. */
 export function constantIntegers({ graph, stored, shape }: Operand): Int32Array | undefined {
-  const bytes = graph.initializers.get(stored.name)?.bytes;
-  if (bytes === undefined) return undefined;
-  const values = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const constant = graph.initializers.get(stored.name);
+  if (constant === undefined) return undefined;
+  const values = valuesOf(constant) as Int32Array;
   return stored.shape.length > 0 ? values : new Int32Array(util.sizeFromShape([...shape])).fill(values[0] as number);
 }
 

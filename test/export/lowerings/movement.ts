@@ -44,7 +44,15 @@ const strided = (
 export const movement = {
   BroadcastTo: [
     { shapes: [[3, 1]], run: (x) => tf.broadcastTo(x as tf.Tensor, [2, 3, 4]) },
-    { name: "called itself", shapes: [[3, 1]], run: (x) => kernel("BroadcastTo", { shape: [2, 3, 4] }, ["x"])(x) },
+    {
+      name: "called itself",
+      shapes: [[3, 1]],
+      // tfjs has the kernel's name and gradient, its CPU backend not the kernel.
+      run: corrected(
+        (x) => kernel("BroadcastTo", { shape: [2, 3, 4] }, ["x"])(x as tf.Tensor),
+        (x) => tf.broadcastTo(x as tf.Tensor, [2, 3, 4]),
+      ),
+    },
   ],
   Concat: [
     ...everyDtype([2, 3], (x) => tf.concat([x, tf.reverse(x), tf.slice(x, [0, 1], [2, 2])], -1)),

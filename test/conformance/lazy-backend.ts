@@ -4,7 +4,7 @@ import { MissingKernels, TracingBackend } from "../../export/backend.ts";
 import { Graph } from "../../export/graph.ts";
 import type { AnyLowering } from "../../export/lowering.ts";
 import { encodeModel, type Model } from "../../export/proto.ts";
-import { liveNodes } from "../../export/simplify.ts";
+import { liveNodes, simplified } from "../../export/simplify.ts";
 import { finished } from "../../export/trace.ts";
 import { elementType, type Operand, type Stored, type TensorType } from "../../export/value.ts";
 
@@ -98,7 +98,7 @@ export class LazyBackend extends TracingBackend {
     const { name, dtype, shape } = operand as Operand;
     const type = elementType(dtype);
     this.graph.outputs.splice(0, 1, { name: "output", type, shape, value: name });
-    const output = await this.#run(finished(liveNodes(this.graph), { name: "read" }));
+    const output = await this.#run(finished(simplified(liveNodes(this.graph)), { name: "read" }));
     if (output.type === type && util.arraysEqual([...output.dims], [...shape])) return output.data as Float32Array;
     throw new Error(`expected ${type} [${shape}], ONNX Runtime gave ${output.type} [${output.dims}]`);
   }

@@ -57,7 +57,7 @@ export class Operand implements TensorType {
     const shape = layout === undefined ? this.shape : layout.map((axis) => this.shape[axis] as number);
     const aligned = this.aligned(layout ?? this.shape.map((_, i) => i));
     if (util.arraysEqual([...aligned.shape], [...shape])) return aligned.name;
-    // ONNX Runtime 1.30 leaves out some an Expand to no elements.
+    // ONNX Runtime 1.30 drops some Expands to no elements, and their input comes through.
     if (shape.includes(0)) return this.graph.constant(elementType(this.dtype), shape, new Uint8Array());
     return this.graph.node("Expand", [aligned.name, this.graph.int64(shape)]);
   }

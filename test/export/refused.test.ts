@@ -48,6 +48,44 @@ describe("kernels that can have no lowering", () => {
   });
 });
 
+describe("forms that a lowering refuses", () => {
+  const ints = (...values: number[]) => tf.tensor1d(values, "int32");
+  test.each<[string, (x: tf.Tensor2D) => tf.Tensor, RegExp]>([
+    [
+      "segments that data count",
+      (x) =>
+        tf.sparse.sparseSegmentSum(x, ints(0, 1), tf.cast(tf.slice(tf.reshape(x, [24]), 0, 2), "int32") as tf.Tensor1D),
+      /^kernel SparseSegmentSum cannot be traced: expected segmentIds that are constants, got a traced tensor of shape \[2\]/,
+    ],
+    [
+      "segments of more than rows",
+      (x) => tf.unsortedSegmentSum(x, tf.zeros([6, 4], "int32") as unknown as tf.Tensor1D, 2),
+      /^kernel UnsortedSegmentSum cannot be traced: expected segmentIds of rank 1, got shape \[6,4\]/,
+    ],
+    ["known indices outside", (x) => tf.gather(x, ints(1, 6)), /GatherV2: the index value 6 is not in \[0, 5\]/],
+    [
+      "a slice outside",
+      (x) => tf.slice(x, [5, 0], [2, 4]),
+      /^kernel Slice cannot be traced: .*begin\[0\] \+ size\[0\]/,
+    ],
+    [
+      "depth of channels-first images",
+      (x) => tf.depthToSpace(tf.reshape(x, [1, 4, 3, 2]) as tf.Tensor4D, 2, "NCHW"),
+      /^kernel DepthToSpace cannot be traced: expected dataFormat NHWC/,
+    ],
+    [
+      "boxes that no overlap may have",
+      (x) => {
+        const scores = tf.sum(x, 1) as tf.Tensor1D;
+        return tf.image.nonMaxSuppressionPadded(x, scores, 3, 0, 0, true).selectedIndices as tf.Tensor;
+      },
+      /^kernel NonMaxSuppressionV4 cannot be traced: expected an iouThreshold above 0, got 0/,
+    ],
+  ])("%s", (_, fn, message) => {
+    expect(refusal(({ x }) => ({ y: fn(x as tf.Tensor2D) }))).toMatch(message);
+  });
+});
+
 describe("what comes later than the function returns", () => {
   const later = (fn: (x: tf.Tensor) => Promise<tf.Tensor>) =>
     refusal(({ x }) => ({ y: fn(x!) as unknown as tf.Tensor }));

@@ -2,6 +2,7 @@ import { SubspanError } from "../runtime/errors.ts";
 import { dscdan } from "./dscdan/index.ts";
 import { ebse } from "./ebse/index.ts";
 import type { Method } from "./method.ts";
+import { udll } from "./udll/index.ts";
 
 export { dscdan } from "./dscdan/index.ts";
 export { ebse } from "./ebse/index.ts";
@@ -20,9 +21,10 @@ export {
   type SpectralSettings,
 } from "./method.ts";
 export type { ParameterSpec, ParameterSpecs, Parameters } from "./parameters.ts";
+export { udll } from "./udll/index.ts";
 
 const METHODS: ReadonlyMap<string, Method> = new Map(
-  [dscdan, ebse].map((method) => [method.name, method as unknown as Method]),
+  [dscdan, ebse, udll].map((method) => [method.name, method as unknown as Method]),
 );
 
 /** @throws {SubspanError} USAGE for a name that is no method. */

@@ -46,11 +46,11 @@ interface Computed extends TensorType {
 /** tfjs operations that draw in JavaScript: inside a trace the draw would freeze into a constant. */
 const RANDOM_OPERATIONS = /^(rand|truncatedNormal|multinomial|dropout)/;
 
-/** Kernels without a lowering, by name. */
-export class MissingKernels extends SubspanError {
-  constructor(names: readonly string[]) {
-    const named = names.map((name) => (REFUSED.has(name) ? `${name} (${REFUSED.get(name)})` : name));
-    super("TRACE_REFUSED", `no lowering for ${names.length === 1 ? "kernel" : "kernels"} ${named.join(", ")}`);
+/** A kernel without a lowering, by name, with the reason. */
+export class MissingKernel extends SubspanError {
+  constructor(name: string) {
+    const reason = REFUSED.get(name);
+    super("TRACE_REFUSED", `no lowering for kernel ${name}${reason === undefined ? "" : ` (${reason})`}`);
   }
 }
 
@@ -58,14 +58,10 @@ export class TracingBackend extends KernelBackend {
   readonly #data = new DataStorage<Entry>(this, engine());
   #graph: Graph | undefined;
   #nextId = 0;
-  readonly #missing = new Set<string>();
-  #pretends = true;
 
-  /** Records into `graph` until the returned function is called. Unless it `pretends`, the first missing kernel is an error. */
-  record(graph: Graph, pretends: boolean): () => void {
+  /** Records into `graph` until the returned function is called. */
+  record(graph: Graph): () => void {
     this.#graph = graph;
-    this.#pretends = pretends;
-    this.#missing.clear();
     return () => {
       this.#graph = undefined;
     };
@@ -155,22 +151,18 @@ export class TracingBackend extends KernelBackend {
   }
 
   /**
-   * Stands in for a kernel without a lowering. What it makes of known numbers is a constant. Else it notes the kernel's name and
-   * finds the shapes of the outputs on tfjs's CPU backend, so that one error can name all that is missing.
+   * A kernel without a lowering: what it makes of known numbers is a constant.
+   *
+   * @throws {MissingKernel} TRACE_REFUSED where it depends on the graph's inputs.
    */
-  pretend(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
+  unlowered(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
     this.refuseRandom();
     const known = getKernel(kernel, "cpu") && this.#known(kernel, inputs, attributes);
+    if (known === undefined) throw new MissingKernel(kernel);
     const constant = ({ values, shape, dtype }: Computed) => {
       return { dataId: this.write(values, [...shape], dtype), shape: [...shape], dtype };
     };
-    if (known) return single(known().map(constant));
-    this.#missing.add(kernel);
-    if (!this.#pretends || REFUSED.has(kernel) || getKernel(kernel, "cpu") === undefined) this.refuseMissing();
-    const zeros = ({ shape, dtype }: TensorInfo) =>
-      util.makeZerosTypedArray(util.sizeFromShape(shape), dtype as "float32");
-    const unknown = ({ shape, dtype }: Computed) => this.tensor({ shape, dtype }, { name: `missing_${kernel}`, shape });
-    return single(onCpu(kernel, inputs, attributes, zeros).map(unknown));
+    return single(known().map(constant));
   }
 
   /** @throws {SubspanError} TRACE_REFUSED inside one of tfjs's random operations. */
@@ -181,12 +173,6 @@ export class TracingBackend extends KernelBackend {
       "TRACE_REFUSED",
       `tf.${operation.replace(/__op$/, "")} inside a trace would freeze its draw into the graph: pass random numbers as an input`,
     );
-  }
-
-  /** @throws {MissingKernels} TRACE_REFUSED naming every kernel the trace met that has no lowering. */
-  refuseMissing(): void {
-    if (this.#missing.size === 0) return;
-    throw new MissingKernels([...this.#missing].sort());
   }
 
   #result(type: TensorType, result: string | Stored, compute: (() => BackendValues) | undefined): TensorInfo {
@@ -307,7 +293,7 @@ export function registerTracer(backendName: string, create: () => TracingBackend
         const attributes = (attrs ?? {}) as object;
         return rule
           ? tracer.apply(rule, kernelName, inputs, attributes)
-          : tracer.pretend(kernelName, inputs, attributes);
+          : tracer.unlowered(kernelName, inputs, attributes);
       },
     });
   }

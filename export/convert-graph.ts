@@ -51,6 +51,9 @@ function signedPorts(ports: SignaturePorts | undefined): Port[] | undefined {
   const entries = Object.entries(ports ?? {});
   const table = entries.find(([, { resourceId }]) => resourceId != null);
   if (table !== undefined) throw new SubspanError("TRACE_REFUSED", `a graph cannot hold hash tables: ${table[0]}`);
+  const unnamed = entries.find(([, { name }]) => typeof name !== "string");
+  if (unnamed !== undefined)
+    throw new SubspanError("MODEL_INVALID", `the signature's ${unnamed[0]} has no tensor's name`);
   return entries.length === 0
     ? undefined
     : entries.map(([key, { name }]) => ({ key, tensor: name.replace(/:0$/, "") }));

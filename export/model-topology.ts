@@ -69,11 +69,21 @@ const unknownClass = (what: string, kind: string) =>
  * outputs it takes were made.
  */
 function refuseWaiting(layers: readonly Layer[]): void {
-  const nameOf = ({ name, config }: Layer) => name ?? config.name ?? "";
+  // tfjs goes by both names, and would wait for ever where they differ.
+  const nameOf = ({ name, config }: Layer) => {
+    if (name !== undefined && name === config.name) return name;
+    throw invalid(`a layer is named ${name} in the model and ${config.name} in its own configuration`);
+  };
+  const names = layers.map(nameOf);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw invalid(`two layers are named ${twice}`);
   // An input, and a model that was built before, count as called once.
   const starts = ({ class_name: kind }: Layer) => (kind === "InputLayer" || CONTAINERS.has(kind) ? 1 : 0);
   const calls = new Map(layers.map((layer) => [nameOf(layer), starts(layer)]));
-  let waiting = layers.flatMap((layer) => (layer.inbound_nodes ?? []).map((from) => ({ layer: nameOf(layer), from })));
+  // A call that takes nothing is none.
+  let waiting = layers.flatMap((layer) =>
+    (layer.inbound_nodes ?? []).flatMap((from) => (from.length > 0 ? [{ layer: nameOf(layer), from }] : [])),
+  );
   const missing = (from: (typeof waiting)[number]["from"]) =>
     from.find(([name, call]) => (calls.get(name) ?? 0) <= call);
   while (waiting.length > 0) {

@@ -1,7 +1,7 @@
 import { registerOp } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../runtime/errors.ts";
-import { MissingKernels } from "./backend.ts";
+import { MissingKernel } from "./backend.ts";
 
 /** A node of a Graph model, as tfjs-converter holds it. */
 export interface GraphModelNode {
@@ -205,7 +205,7 @@ export function runGraph(executor: GraphExecutor, inputs: tf.NamedTensorMap, out
   try {
     return executor.execute(inputs, outputs);
   } catch (error) {
-    if (error instanceof MissingKernels) throw error; // trace() gathers them
+    if (error instanceof MissingKernel) throw error;
     const place = current === undefined ? "" : `node ${current.name} (${current.op}): `;
     const code = error instanceof SubspanError ? error.code : "TRACE_REFUSED";
     throw new SubspanError(code, `${place}${(error as Error).message}`, { cause: error });

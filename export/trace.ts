@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../runtime/errors.ts";
 import { ELEMENT_TYPE, type ElementType } from "../runtime/onnx-schema.ts";
-import { MissingKernels, TRACING_BACKEND, type TracingBackend } from "./backend.ts";
+import { TRACING_BACKEND, type TracingBackend } from "./backend.ts";
 import { type DynamicAxis, mergeTraces } from "./dynamic.ts";
 import { type ConvolutionLayout, Graph, type GraphPort } from "./graph.ts";
 import type { Model } from "./proto.ts";
@@ -35,32 +35,17 @@ const SIZES = [1009, 2003] as const;
  * adds nodes instead, so gradients (which are kernel calls too) are recorded as well. Nothing is computed.
  *
  * Integers of 8 and 64 bits are int32 tensors inside the function. Random operations, reads of a tensor's data and kernels
- * without a lowering are refused, the last all together.
+ * that ONNX cannot express are refused by name.
  *
  * @param fn - pure: parameters, noise, step count come in as inputs and go out as outputs.
  * @throws {SubspanError} TRACE_REFUSED.
  */
 export function trace(fn: TraceFunction, signature: Signature): Model {
   const axis = dynamicAxis(signature);
-  const at = (size: number) => ({ graph: recordAt(fn, signature, size), size });
+  const at = (size: number) => ({ graph: record(fn, signature, size), size });
   const graph = axis === undefined ? record(fn, signature, 1) : mergeTraces(at(SIZES[0]), at(SIZES[1]), axis);
   refuseTwins(namesIn(graph));
   return finished(simplified(graph), signature);
-}
-
-/** `record` at a large size, where pretending that a kernel is there takes long: all that are missing are gathered at size 1. */
-function recordAt(fn: TraceFunction, signature: Signature, size: number): Graph {
-  try {
-    return record(fn, signature, size);
-  } catch (error) {
-    if (!(error instanceof MissingKernels)) throw error;
-    try {
-      record(fn, signature, 1);
-    } catch (all) {
-      if (all instanceof MissingKernels) throw all;
-    }
-    throw error;
-  }
 }
 
 /** The one axis that a symbol names, and an input to read its size from. */
@@ -79,7 +64,7 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
   const previous = tf.getBackend() ?? "cpu";
   tf.setBackend(TRACING_BACKEND);
   const backend = tf.backend() as TracingBackend;
-  const stop = backend.record(graph, size === 1);
+  const stop = backend.record(graph);
   try {
     tf.tidy(() => {
       const inputs: Tensors = {};
@@ -87,7 +72,6 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
       for (const [name, tensor] of Object.entries(settled("the function", fn(inputs))))
         addOutput(backend, name, settled(`output ${name}`, tensor), signature.outputs?.[name]);
     });
-    backend.refuseMissing();
     const live = liveNodes(graph);
     refuseTwins(namesIn(live));
     return live;

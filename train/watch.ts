@@ -1,6 +1,6 @@
 import type { Arrays, Phase } from "../models/index.ts";
 import type { NumberArray } from "../runtime/samples.ts";
-import { refinedAffinity } from "./spectral/refined-affinity.ts";
+import { refinedAffinity } from "./spectral/index.ts";
 
 /** What a phase knows after an epoch of its own course. */
 export interface Watched {
@@ -10,8 +10,7 @@ export interface Watched {
   readonly moved?: number;
 }
 
-/** The names under which coefficients, [n, n], and the affinity they settled to, [n, n], are parameters. */
-export const COEFFICIENTS = "coefficients";
+/** The name under which the affinity that coefficients settled to, [n, n], is a parameter. */
 export const AFFINITY = "affinity";
 const LOSSES = "losses";
 const COUNT = "count";

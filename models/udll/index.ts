@@ -23,18 +23,19 @@ function nearest(structure: Parameters, latent: tf.Tensor2D) {
 
 function dictionary(structure: Parameters): ExpressionDictionary {
   const { landmarks, map, rows, extension, units } = structure as Record<string, tf.Tensor2D>;
+  const reach = structure.reach as tf.Tensor1D;
   return {
     latents: landmarks as tf.Tensor2D,
     map: map as tf.Tensor2D,
     rows: rows as tf.Tensor2D,
-    ...(extension && units && { factors: { extension, units } }),
+    ...(extension && units && { factors: { extension, units, reach } }),
   };
 }
 
 /** Deep self-expressive clustering with locality preservation. */
 export const udll: Method<Config> = {
   name: "udll",
-  paper: "Unsupervised deep learning with locality preservation for subspace clustering, 2019, arXiv:1906.07947",
+  paper: "UDLL, 2019, Journal of Electronic Imaging 28(4) 043005, arXiv:1906.07947",
   schema,
   presets,
   spectral: (config) => ({

@@ -1,6 +1,6 @@
 import { type BackendValues, type NamedTensorInfoMap, type TensorInfo, util } from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
-import { MissingKernels, TracingBackend } from "../../export/backend.ts";
+import { MissingKernel, TracingBackend } from "../../export/backend.ts";
 import { Graph } from "../../export/graph.ts";
 import type { AnyLowering } from "../../export/lowering.ts";
 import { encodeModel, type Model } from "../../export/proto.ts";
@@ -44,7 +44,7 @@ export class LazyBackend extends TracingBackend {
     super();
     this.#given = given;
     this.#log = log;
-    this.record(new Graph(), false);
+    this.record(new Graph());
   }
 
   protected override given(type: TensorType, values: Float32Array | Int32Array | Uint8Array): Stored {
@@ -71,9 +71,9 @@ export class LazyBackend extends TracingBackend {
     return { dataId, shape, dtype };
   }
 
-  override pretend(kernel: string): TensorInfo | TensorInfo[] {
+  override unlowered(kernel: string): TensorInfo | TensorInfo[] {
     return this.#noting(() => {
-      throw new MissingKernels([kernel]);
+      throw new MissingKernel(kernel);
     });
   }
 

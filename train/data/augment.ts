@@ -70,7 +70,7 @@ export interface View {
   readonly scaleY: number;
   readonly shear: number;
   readonly brightness: number;
-  /** What of the image is in the view's centre, in pixels from its own; where there is this, the border's pixels end at their edges. */
+  /** What of the image is in the view's centre, in pixels from its own. With it, the border's pixels reach to their own edges. */
   readonly crop?: { readonly x: number; readonly y: number };
 }
 
@@ -145,7 +145,10 @@ function drawRecolouring(
   random: Random,
 ): Recolouring {
   const isChanged = random.uniform() < jitter;
-  const around = (range: number) => (isChanged ? range * random.uniform(-1, 1) : 0 * random.uniform());
+  const around = (range: number) => {
+    const draw = random.uniform(-1, 1);
+    return isChanged ? range * draw : 0;
+  };
   const change = { contrast: 1 + around(contrast), saturation: 1 + around(saturation), hue: 2 * Math.PI * around(hue) };
   const isGrey = random.uniform() < grey;
   return { ...change, brightness: isChanged ? brightness : 1, ...(isGrey && { saturation: 0 }) };

@@ -65,15 +65,34 @@ const folderOf = (name: string): string => join(PROJECT, "node_modules", name);
 const isInstalled = (name: string): boolean => existsSync(folderOf(name));
 
 /**
- * Puts packages into node_modules and nowhere else. npm takes away what nothing asks for, so engines that are there come too, and
- * it leaves optional peers out unless they are asked for as something else.
+ * Puts an engine's package and Node's headers into node_modules and nowhere else. npm takes away what nothing asks for, so the
+ * other engine comes too if it is there, and leaves optional peers out unless they are asked for as something else.
  */
-async function installPackages(...names: readonly string[]): Promise<void> {
+async function installPackage(engine: TensorflowEngine): Promise<void> {
   const { peerDependencies } = JSON.parse(await readFile(OWN, "utf8"));
-  const engines = Object.values(TENSORFLOW_PACKAGES).filter((name) => names.includes(name) || isInstalled(name));
-  const others = names.filter((name) => !(name in peerDependencies));
-  const packages = [...engines.map((name) => `${name}@${peerDependencies[name]}`), ...others];
-  await run("npm", ["install", "--no-save", "--save-prod", "--ignore-scripts", "--no-audit", "--no-fund", ...packages]);
+  const present = Object.values(TENSORFLOW_PACKAGES).filter(isInstalled);
+  const engines = new Set([...present, TENSORFLOW_PACKAGES[engine]]);
+  const packages = [...Array.from(engines, (name) => `${name}@${peerDependencies[name]}`), NODE_HEADERS];
+  const restore = await Promise.all(present.map(setAside));
+  const quietly = ["--no-save", "--save-prod", "--ignore-scripts", "--no-audit", "--no-fund"];
+  try {
+    await run("npm", ["install", ...quietly, ...packages]);
+  } finally {
+    for (const back of restore) await back();
+  }
+}
+
+/** Keeps what was built for a package, which npm unpacks anew. @returns what puts it back. */
+async function setAside(name: string): Promise<() => Promise<void>> {
+  const aside = join(PROJECT, "node_modules/.subspan", name);
+  const parts = ["lib", "deps", "pypi"].filter((part) => existsSync(join(folderOf(name), part)));
+  await rm(aside, { recursive: true, force: true });
+  await mkdir(aside, { recursive: true });
+  for (const part of parts) await rename(join(folderOf(name), part), join(aside, part));
+  return async () => {
+    await mkdir(folderOf(name), { recursive: true });
+    for (const part of parts) await rename(join(aside, part), join(folderOf(name), part));
+  };
 }
 
 /** The package's own way. */
@@ -91,8 +110,7 @@ async function pypi(engine: TensorflowEngine): Promise<void> {
     throw failed(`needs a C++ compiler (Debian: apt-get install g++; another one: CXX). ${cause.message}`);
   });
   const folder = folderOf(TENSORFLOW_PACKAGES[engine]);
-  const deps = join(folder, "deps");
-  const [fresh, python] = [join(deps, "python.tmp"), join(deps, "python")];
+  const [fresh, python] = [join(folder, "pypi.tmp"), join(folder, "pypi")];
   await rm(fresh, { recursive: true, force: true });
   await mkdir(fresh, { recursive: true });
   await stage("libtensorflow from PyPI", () => installWheels(engine, fresh));
@@ -125,18 +143,11 @@ async function compile(compiler: string, folder: string, tensorflow: string): Pr
   await mkdir(dirname(addon), { recursive: true });
   const headers = join(folderOf("node-api-headers"), "include");
   await run(compiler, [
-    ...[
-      "-std=c++17",
-      "-O2",
-      "-fPIC",
-      "-shared",
-      "-DNAPI_VERSION=8",
-      `-I${headers}`,
-      `-I${join(tensorflow, "include")}`,
-    ],
+    ...["-std=c++17", "-O2", "-fPIC", "-shared", "-DNAPI_VERSION=8"],
+    ...[`-I${headers}`, `-I${join(tensorflow, "include")}`],
     ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) => join(folder, "binding", file)),
     ...[`-L${tensorflow}`, "-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"],
-    ...["-Wl,-rpath,$ORIGIN/../../deps/python/tensorflow", "-o", addon],
+    ...["-Wl,-rpath,$ORIGIN/../../pypi/tensorflow", "-o", addon],
   ]);
 }
 
@@ -153,7 +164,7 @@ async function setUp(engine: TensorflowEngine, from: Source | undefined): Promis
     const found = await probe().catch(() => undefined);
     if (found !== undefined) return found;
   }
-  await stage(`${name} from npm`, () => installPackages(name, NODE_HEADERS));
+  await stage(`${name} from npm`, () => installPackage(engine));
   const problems: string[] = [];
   for (const source of from === undefined ? SOURCES : [from]) {
     try {

@@ -4,7 +4,7 @@ Writes the loss again with SAME padding spelled out (stride 2 pads 0 before and 
 the last row and column), on mirrored images with mirrored filters, and compares loss and every gradient.
 """
 
-from autoencoder_step import NOISE, SEED_SIDE, SLOPE, WIDTH, Step
+from autoencoder_step import NOISE, SEED_SIDE, SLOPE, WIDTH, AutoencoderStep
 
 import torch
 from torch import nn
@@ -58,13 +58,13 @@ def same_loss(step):
 
 def main():
     for kind in ("subpixel", "transposed"):
-        step = Step(4, decoder_kind=kind, variant="contiguous")
+        step = AutoencoderStep(4, decoder=kind, variant="contiguous")
         step.network.double()
         step.images = step.images.double()
         step.timed(3)  # away from the initial point
         parameters = list(step.network.parameters())
         results = []
-        for loss in (lambda: step.loss(step.images), lambda: same_loss(step)):
+        for loss in (step.loss, lambda: same_loss(step)):
             torch.manual_seed(1)
             value = loss()
             results.append([value, *torch.autograd.grad(value, parameters)])

@@ -26,8 +26,8 @@ export interface EncoderSettings {
 }
 
 /**
- * The encoder for a kind of sample: four convolutions (the published dual autoencoder's encoder) for small grey images, a
- * ResNet-18 for colour, dense layers for vectors.
+ * The encoder for a kind of sample: four convolutions (the published dual autoencoder's encoder) for small grey images,
+ * a ResNet-18 for colour, dense layers for vectors.
  *
  * @throws {SubspanError} SHAPE_MISMATCH for samples the encoder is not made for.
  */
@@ -48,7 +48,9 @@ export function encoderFor({ kind, latent, width, hidden }: EncoderSettings, sam
   return { kind, shape: { image, latent, width, posterior: false, decoder: "subpixel" } };
 }
 
-/** Names begin with `encoder.`, but for an mlp's `features.`: what brings its features to one scale, and is not trained. */
+/**
+ * Names begin with `encoder.`, but for an mlp's `features.`: what brings its features to one scale, and is not trained.
+ */
 export function encoderParameters(encoder: Encoder): ParameterSpecs {
   switch (encoder.kind) {
     case "convolutional":
@@ -64,8 +66,8 @@ export function encoderParameters(encoder: Encoder): ParameterSpecs {
 }
 
 /**
- * Samples as they are stored -> latent, [b, d], of any length. Bytes are brought to 0..1 for the convolutional encoder and to
- * (x / 255 - 1/2) / (1/4), about mean 0 and variance 1, for the ResNet; features to
+ * Samples as they are stored -> latent, [b, d], of any length. Bytes are brought to 0..1 for the convolutional encoder
+ * and to (x / 255 - 1/2) / (1/4), about mean 0 and variance 1, for the ResNet; features to
  *
  *     (x - mean) exp(-logDeviation)
  *

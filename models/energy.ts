@@ -1,8 +1,8 @@
 /**
- * Coefficients as minimisers of learned energies: our reading of EBSE (Li et al. 2021, Energy-Based Self-Expressiveness,
- * arXiv:2110.15037), whose abstract states that coefficients come from an energy-based network trained on batches, and no
- * formula. The query and key networks are SENet's (Zhang et al. 2021, Learning a Self-Expressive Network for Subspace
- * Clustering, arXiv:2110.04318). Differences from both are said where they stand.
+ * Coefficients as minimisers of learned energies: our reading of EBSE (Li et al. 2021, Energy-Based
+ * Self-Expressiveness, arXiv:2110.15037), whose abstract states that coefficients come from an energy-based network
+ * trained on batches, and no formula. The query and key networks are SENet's (Zhang et al. 2021, Learning a
+ * Self-Expressive Network for Subspace Clustering, arXiv:2110.04318). Differences from both are said where they stand.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { parameter, unitRows } from "./layers.ts";
@@ -51,7 +51,10 @@ export function dictionaryOf(parameters: Parameters, atoms: tf.Tensor2D): Dictio
   return { atoms, keys: embedded(parameters, "energy.key", atoms) };
 }
 
-/** tanh of the network's outputs. Unit latents are brought to unit variance: SENet's are not, and its similarities start near 0. */
+/**
+ * tanh of the network's outputs. Unit latents are brought to unit variance: SENet's are not, and its similarities start
+ * near 0.
+ */
 function embedded(parameters: Parameters, name: string, latents: tf.Tensor2D): tf.Tensor2D {
   return tf.tanh(mlp(parameters, name, tf.mul(latents, Math.sqrt(latents.shape[1]))));
 }
@@ -182,13 +185,13 @@ export function elasticNet(c: tf.Tensor2D, lambda: number): tf.Scalar {
 }
 
 /**
- * Effective number of directions that unit latents fill: 1 if all are one, d if they are spread evenly. To be watched: latents
- * that are trained with their coefficients can collapse.
+ * Effective number of directions that unit latents fill: 1 if all are one, d if they are spread evenly. To be watched:
+ * latents that are trained with their coefficients can collapse.
  *
  *     (sum_k l_k)^2 / sum_k l_k^2 = tr(G)^2 / ||G||_F^2,    l the eigenvalues of G = Z^T Z
  *
- * It is the exponential of the Renyi entropy of order 2 of the normalised eigenvalues; that of the Shannon entropy (Roy & Vetterli
- * 2007, The Effective Rank, EUSIPCO) is never below it, and would take the eigenvalues themselves.
+ * It is the exponential of the Renyi entropy of order 2 of the normalised eigenvalues; that of the Shannon entropy (Roy
+ * & Vetterli 2007, The Effective Rank, EUSIPCO) is never below it, and would take the eigenvalues themselves.
  *
  * @param latents - [b, d], brought to length 1 here. @returns a scalar in 1..min(b, d).
  */

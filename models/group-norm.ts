@@ -11,15 +11,15 @@ export function groupNormSpec(name: string, channels: number): ParameterSpecs {
 }
 
 /**
- * Group normalisation: each sample's groups of neighbouring channels brought to mean 0 and variance 1 over all their places.
- * No statistic spans the batch, so a sample is the same whatever stands beside it.
+ * Group normalisation: each sample's groups of neighbouring channels brought to mean 0 and variance 1 over all their
+ * places. No statistic spans the batch, so a sample is the same whatever stands beside it.
  *
  *     y = (1 + gain) (x - mu_G) / sqrt(var_G + 1e-5) + shift
  *
- * What is as large as x is only averaged over places, scaled and shifted; groups are formed of [b, c] averages, so that x keeps
- * the layout a trace stores it in. The gradient is written out by the same rule:
+ * What is as large as x is only averaged over places, scaled and shifted; groups are formed of [b, c] averages, so that
+ * x keeps the layout a trace stores it in. The gradient is written out by the same rule:
  *
- *     dx = (1 + gain) r dy - r mean_G((1 + gain) dy) - r^3 (x - mu_G) mean_G((1 + gain) dy (x - mu_G)),    r = 1 / sqrt(var_G + 1e-5)
+ *     dx = r (e - mean_G(e) - r^2 (x - mu_G) mean_G(e (x - mu_G))),    e = (1 + gain) dy,  r = 1 / sqrt(var_G + 1e-5)
  *
  * @param x - [b, h, w, c]. @param groups - divides c.
  * @see Wu & He 2018, Group Normalization, arXiv:1803.08494.

@@ -3,8 +3,8 @@ import { dense } from "./layers.ts";
 import type { ParameterSpecs, Parameters } from "./parameters.ts";
 
 /**
- * Dense layers with ReLU between them: `NAME.hidden1`, ... and `NAME.output`, biases from 0. Inputs of mean square 1 stay so
- * from layer to layer, and so do the outputs.
+ * Dense layers with ReLU between them: `NAME.hidden1`, ... and `NAME.output`, biases from 0. Inputs of mean square 1
+ * stay so from layer to layer, and so do the outputs.
  *
  * @param widths - from input to output, at least two.
  * @see He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852, for the hidden layers' limit sqrt(6 / fan in).

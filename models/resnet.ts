@@ -52,11 +52,13 @@ export function resNetSpec({ image, latent, width }: ResNetShape): ParameterSpec
 }
 
 /**
- * ResNet-18 for small images: a 3x3 stem without pooling, four stages of two basic blocks (the last three start with stride 2),
- * the mean over places, a dense latent. Group in place of batch normalisation, so that a sample's latent is its own.
+ * ResNet-18 for small images: a 3x3 stem without pooling, four stages of two basic blocks (the last three start with
+ * stride 2), the mean over places, a dense latent. Group in place of batch normalisation, so that a sample's latent is
+ * its own.
  *
  * @param images - [b, h, w, c], about -2..2. @returns the latent, [b, d].
- * @see He et al. 2016, Deep Residual Learning, arXiv:1512.03385, sections 3.3 and 4.2; the stem is that of its CIFAR networks.
+ * @see He et al. 2016, Deep Residual Learning, arXiv:1512.03385, sections 3.3 and 4.2; the stem is that of its CIFAR
+ *   networks.
  */
 export function resNet(parameters: Parameters, images: tf.Tensor4D): tf.Tensor2D {
   let x = tf.relu(normalised(parameters, "encoder.stem", images));

@@ -6,8 +6,9 @@ import { unitRows } from "../layers.ts";
  *
  *     y = s Lambda^-1/2 V Sigma^-1,    s the t largest |c| of a sample, brought to a sum of 1
  *
- * with rows brought to length 1, as those of the training samples were before k-means. Nothing is extended: a training sample
- * lands on its own row, since that is how the left singular vectors follow from the right ones. Our reading of EBSE.
+ * with rows brought to length 1, as those of the training samples were before k-means. Nothing is extended: a training
+ * sample lands on its own row, since that is how the left singular vectors follow from the right ones. Our reading of
+ * EBSE.
  *
  * @param coefficients - c(x, j) of b samples and the M anchors, [b, M].
  * @param rows - Lambda^-1/2 V Sigma^-1, [M, m].

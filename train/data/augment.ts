@@ -4,7 +4,10 @@ import { type Recolouring, recolour } from "./colour.ts";
 
 /** What views of colour images may have on top. 0 everywhere, or nothing said, changes nothing; all are below 1. */
 export interface ColourAugmentation {
-  /** Share of the area that a random crop may lose; what is left fills the view. Sides change their ratio by up to 4 : 3. */
+  /**
+   * Share of the area that a random crop may lose; what is left fills the view. Sides change their ratio by up to 4 :
+   * 3.
+   */
   readonly crop: number;
   /** 1 +- this times the distance from the mean luma. */
   readonly contrast: number;
@@ -19,8 +22,8 @@ export interface ColourAugmentation {
 }
 
 /**
- * How far a random view of a sample may be from it: of an image, and where it is said of a vector. 0 everywhere is the sample
- * itself; scales and brightness are below 1.
+ * How far a random view of a sample may be from it: of an image, and where it is said of a vector. 0 everywhere is the
+ * sample itself; scales and brightness are below 1.
  */
 export interface Augmentation extends Partial<ColourAugmentation>, Partial<FeatureAugmentation> {
   /** Degrees, either way. */
@@ -44,9 +47,9 @@ export interface Augmentation extends Partial<ColourAugmentation>, Partial<Featu
 const NONE = { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0, erase: 0 } as const;
 
 /**
- * What keeps a sample what it is: a mirrored 2 is no digit, a mirrored car is a car, and in another light too. `colour` is for
- * colour photographs (Chen et al. 2020, A Simple Framework for Contrastive Learning, arXiv:2002.05709, its weaker colours for
- * small images; crops keep a fifth of the area or more), `features` for vectors.
+ * What keeps a sample what it is: a mirrored 2 is no digit, a mirrored car is a car, and in another light too. `colour`
+ * is for colour photographs (Chen et al. 2020, A Simple Framework for Contrastive Learning, arXiv:2002.05709, its
+ * weaker colours for small images; crops keep a fifth of the area or more), `features` for vectors.
  */
 export const AUGMENTATIONS = {
   none: NONE,
@@ -59,7 +62,9 @@ export const AUGMENTATIONS = {
   features: { ...NONE, noise: 0.2, drop: 0.2 },
 } as const satisfies Record<string, Augmentation>;
 
-/** One view: turned, stretched and sheared around the image's centre, then shifted by pixels; values times `brightness`. */
+/**
+ * One view: turned, stretched and sheared around the image's centre, then shifted by pixels; values times `brightness`.
+ */
 export interface View {
   /** Radians, from the x axis (right) to the y axis (down). */
   readonly rotation: number;
@@ -70,7 +75,10 @@ export interface View {
   readonly scaleY: number;
   readonly shear: number;
   readonly brightness: number;
-  /** What of the image is in the view's centre, in pixels from its own. With it, the border's pixels reach to their own edges. */
+  /**
+   * What of the image is in the view's centre, in pixels from its own. With it, the border's pixels reach to their own
+   * edges.
+   */
   readonly crop?: { readonly x: number; readonly y: number };
 }
 
@@ -80,8 +88,8 @@ export interface View {
  * @param out - [indices, h, w, c], written whole.
  * @param images - [n, h, w, c], at most 16,384 pixels a side.
  * @param indices - which images, in which order.
- * @param random - takes 11 draws an image, and 9 more where anything is said of crops or colours, whatever is said: so streams
- *   stay aligned between settings.
+ * @param random - takes 11 draws an image, and 9 more where anything is said of crops or colours, whatever is said: so
+ *   streams stay aligned between settings.
  */
 export function augmentImages(
   out: Uint8Array,
@@ -125,7 +133,8 @@ function drawView(settings: Augmentation, h: number, w: number, random: Random):
 /**
  * The view of a random part of the image. Always 4 draws.
  *
- * @see Szegedy et al. 2015, Going Deeper with Convolutions, arXiv:1409.4842, for ratios; a part that does not fit is narrowed.
+ * @see Szegedy et al. 2015, Going Deeper with Convolutions, arXiv:1409.4842, for ratios; a part that does not fit is
+ *   narrowed.
  */
 function drawCrop(view: View, { crop = 0 }: Augmentation, h: number, w: number, random: Random): View {
   const share = 1 - random.uniform(0, crop);
@@ -154,7 +163,10 @@ function drawRecolouring(
   return { ...change, brightness: isChanged ? brightness : 1, ...(isGrey && { saturation: 0 }) };
 }
 
-/** Blackens a square of random side and place, cut off at the border. Always 3 draws. @see DeVries & Taylor 2017, arXiv:1708.04552. */
+/**
+ * Blackens a square of random side and place, cut off at the border. Always 3 draws. @see DeVries & Taylor 2017,
+ * arXiv:1708.04552.
+ */
 function eraseSquare(
   out: Uint8Array,
   [h, w, c]: readonly [number, number, number],
@@ -180,8 +192,8 @@ const HALF = ONE / 2;
  *
  *     p' = R(rotation) [1 shear; 0 1] diag(scaleX, scaleY) (p - centre - crop) + centre + shift
  *
- * It goes the other way: each pixel p' asks for its p, which is linear in p', so that a row is a walk by a constant step. A view
- * that maps pixels onto pixels (none, a flip, a shift by whole pixels) is exact.
+ * It goes the other way: each pixel p' asks for its p, which is linear in p', so that a row is a walk by a constant
+ * step. A view that maps pixels onto pixels (none, a flip, a shift by whole pixels) is exact.
  */
 export function renderView(
   out: Uint8Array,
@@ -230,7 +242,9 @@ export function renderView(
   if (brightness !== 1) brighten(out, brightness);
 }
 
-/** A coordinate within half a pixel of the border's pixels, moved onto them: a crop's own edge is not mixed with black. */
+/**
+ * A coordinate within half a pixel of the border's pixels, moved onto them: a crop's own edge is not mixed with black.
+ */
 function onto(coordinate: number, size: number): number {
   const last = (size - 1) * ONE;
   return coordinate < -HALF || coordinate > last + HALF ? coordinate : Math.max(0, Math.min(last, coordinate));

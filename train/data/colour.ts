@@ -1,4 +1,7 @@
-/** How an image's colours are changed: in this order, each on the outcome of the one before, cut off at 0 and 255 at the end. */
+/**
+ * How an image's colours are changed: in this order, each on the outcome of the one before, cut off at 0 and 255 at the
+ * end.
+ */
 export interface Recolouring {
   /** Times every value. */
   readonly brightness: number;
@@ -21,9 +24,9 @@ const HALF = ONE / 2;
  *
  *     x' = R (L + s (I - L)) (f b x) + (1 - f) b m,    (L x)_k = luma of x,    m = mean luma
  *
- * R turns colours about the axis of greys, which a third of a turn takes from red to green to blue: on that axis hues are those of
- * HSV, between them nearly. Unlike there no hue changes what is grey. Images of another number of channels than 3 have luma only:
- * brightness and contrast.
+ * R turns colours about the axis of greys, which a third of a turn takes from red to green to blue: on that axis hues
+ * are those of HSV, between them nearly. Unlike there no hue changes what is grey. Images of another number of channels
+ * than 3 have luma only: brightness and contrast.
  */
 export function recolour(image: Uint8Array, channels: number, change: Recolouring): void {
   const { brightness, contrast } = change;

@@ -6,10 +6,11 @@ import { draw, runningSum } from "./kmeans-start.ts";
 import { nearestNeighbours } from "./neighbours.ts";
 
 /**
- * Points that stand for all, by k-means++: each next one is drawn in proportion to its squared distance to the nearest so far.
+ * Points that stand for all, by k-means++: each next one is drawn in proportion to its squared distance to the nearest
+ * so far.
  *
- * A new pick that is at least twice as far from a point's nearest pick as the point is cannot be nearer to the point: on
- * clustered points that saves most distances, and changes none.
+ * A new pick that is at least twice as far from a point's nearest pick as the point is cannot be nearer to the point:
+ * on clustered points that saves most distances, and changes none.
  *
  * @param points - [n, d]. @param count - at most; there are fewer picks than that if there are fewer distinct points.
  * @returns which points, in the order they were drawn.
@@ -41,8 +42,8 @@ export function anchorPicks(points: NumberArray, count: number, random: Random):
 }
 
 /**
- * Centres that stand for all: k-means by direction from the picks of `anchorPicks`, each centre the mean of the points nearest
- * to it, brought to length 1. A centre that is nearest to no point stays.
+ * Centres that stand for all: k-means by direction from the picks of `anchorPicks`, each centre the mean of the points
+ * nearest to it, brought to length 1. A centre that is nearest to no point stays.
  *
  * @param points - unit rows, [n, d]. @param iterations - of Lloyd; each takes a search for n nearest of the centres.
  * @returns [at most count, d], unit rows.
@@ -84,7 +85,10 @@ function parse({ data, shape }: NumberArray, count: number): { data: Float32Arra
   return { data, n, d };
 }
 
-/** The squared distance of points i and j, or infinity once it exceeds `limit`; four sums, so that none waits for another. */
+/**
+ * The squared distance of points i and j, or infinity once it exceeds `limit`; four sums, so that none waits for
+ * another.
+ */
 function squaredDistance(
   data: Float32Array,
   d: number,

@@ -14,7 +14,10 @@ export interface PartitionOptions {
   readonly random: Random;
 }
 
-/** The eigenvectors that may be used, from the fewest to the most, and how many to compute: one more, for the gap behind them. */
+/**
+ * The eigenvectors that may be used, from the fewest to the most, and how many to compute: one more, for the gap behind
+ * them.
+ */
 export function eigenvectorRange(
   { clusters, eigenvectors = "balance" }: PartitionOptions,
   available: number,
@@ -36,10 +39,10 @@ export interface Partition extends KMeansResult {
 /**
  * k-means of the rows of the m leading eigenvectors, scaled to length 1.
  *
- * "balance" chooses m without labels: it clusters with m = clusters..clusters + 4 and keeps the partition with the highest
- * entropy of cluster sizes (the fewest eigenvectors of equals). It assumes classes of about equal size. On augmented MNIST
- * latents before self-training it scored 13 points above m = clusters and, but for one run of four (0.9 points), within 0.2
- * points of the best m; on Fashion-MNIST, whose spectrum has no gap, no rule was reliable.
+ * "balance" chooses m without labels: it clusters with m = clusters..clusters + 4 and keeps the partition with the
+ * highest entropy of cluster sizes (the fewest eigenvectors of equals). It assumes classes of about equal size. On
+ * augmented MNIST latents before self-training it scored 13 points above m = clusters and, but for one run of four (0.9
+ * points), within 0.2 points of the best m; on Fashion-MNIST, whose spectrum has no gap, no rule was reliable.
  *
  * @param vectors - columns by descending eigenvalue, [n, computed].
  */

@@ -27,9 +27,10 @@ export interface AnchorWeights {
 /**
  * The largest |c| of each sample, brought to a sum of 1. Of equal coefficients the first count.
  *
- * @param blocks - coefficients of the samples in order, each [rows, M]; one at a time is looked at, so memory grows with n t.
- * @throws {SubspanError} SHAPE_MISMATCH if a block is not M wide or the blocks are not n high; NOT_FINITE; OUT_OF_RANGE if t
- *   is below 1.
+ * @param blocks - coefficients of the samples in order, each [rows, M]; one at a time is looked at, so memory grows
+ *   with n t.
+ * @throws {SubspanError} SHAPE_MISMATCH if a block is not M wide or the blocks are not n high; NOT_FINITE; OUT_OF_RANGE
+ *   if t is below 1.
  */
 export async function anchorWeights(
   blocks: AsyncIterable<NumberArray> | Iterable<NumberArray>,
@@ -78,11 +79,17 @@ function keepLargest(coefficients: Float32Array, { nonzeros, columns, values }: 
   if (sum > 0) for (let entry = start; entry <= last; entry++) values[entry]! /= sum;
 }
 
-/** A clustering of n samples by their anchors, and all that places a new one: see `anchorEmbedding` in models/assignment. */
+/**
+ * A clustering of n samples by their anchors, and all that places a new one: see `anchorEmbedding` in
+ * models/assignment.
+ */
 export interface BipartiteClustering {
   /** 0..clusters-1, [n]. */
   readonly labels: Int32Array;
-  /** Rows of the m leading left singular vectors scaled to length 1, [n, m]; a sample without weights stays on the origin. */
+  /**
+   * Rows of the m leading left singular vectors scaled to length 1, [n, m]; a sample without weights stays on the
+   * origin.
+   */
   readonly embedding: NumberArray<Float64Array>;
   /** m, given or chosen. */
   readonly eigenvectors: number;
@@ -106,13 +113,14 @@ const NEGLIGIBLE = 1e-4;
  *
  *     B = S Lambda^-1/2 = U Sigma V^T,    labels by k-means of the unit rows of the m leading columns of U
  *
- * B B^T is the normalised affinity of samples that share anchors. V comes from B^T B, [M, M], which is only ever multiplied
- * with: time grows with n t m, memory with n (t + m) + M m.
+ * B B^T is the normalised affinity of samples that share anchors. V comes from B^T B, [M, M], which is only ever
+ * multiplied with: time grows with n t m, memory with n (t + m) + M m.
  *
  * @throws {SubspanError} OUT_OF_RANGE if there are fewer anchors than clusters or eigenvectors; TOO_FEW_SAMPLES;
  *   TRAINING_DIVERGED if the singular vectors do not converge.
- * @see Chen & Cai 2011, Large Scale Spectral Clustering with Landmark-Based Representation, AAAI; Liu, He & Chang 2010, Large
- *   Graph Construction for Scalable Semi-Supervised Learning, ICML, for anchors. Coefficients as weights are ours.
+ * @see Chen & Cai 2011, Large Scale Spectral Clustering with Landmark-Based Representation, AAAI; Liu, He & Chang 2010,
+ *   Large Graph Construction for Scalable Semi-Supervised Learning, ICML, for anchors. Coefficients as weights are
+ *   ours.
  */
 export async function bipartiteClustering(
   weights: AnchorWeights,

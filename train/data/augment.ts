@@ -4,10 +4,7 @@ import { type Recolouring, recolour } from "./colour.ts";
 
 /** What views of colour images may have on top. 0 everywhere, or nothing said, changes nothing; all are below 1. */
 export interface ColourAugmentation {
-  /**
-   * Share of the area that a random crop may lose; what is left fills the view. Sides change their ratio by up to 4 :
-   * 3.
-   */
+  /** Share of the area that a random crop may lose; what is left fills the view. Sides' ratio changes by up to 4/3. */
   readonly crop: number;
   /** 1 +- this times the distance from the mean luma. */
   readonly contrast: number;

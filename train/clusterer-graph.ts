@@ -78,6 +78,17 @@ export function headGraph(definition: ClustererDefinition): GraphDefinition {
   };
 }
 
+/** Latent -> embedding, by way of the coefficients where the method has any. */
+export function embed(
+  { method, config }: Pick<ClustererDefinition, "method" | "config">,
+  parameters: Parameters,
+  structure: Parameters,
+  latent: tf.Tensor2D,
+): tf.Tensor2D {
+  const coefficients = method.coefficients?.(config, parameters, structure, latent);
+  return method.embed(config, parameters, structure, latent, coefficients);
+}
+
 /** Latent and what the head gives -> label, confidence, novelty, probabilities; the embedding too, unless it came from there. */
 export function assignGraph(definition: ClustererDefinition): GraphDefinition {
   const { method, config, parameters, structure } = definition;

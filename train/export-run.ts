@@ -21,7 +21,7 @@ import { SubspanError } from "../runtime/errors.ts";
 import { FORMAT_VERSION, type GraphManifest } from "../runtime/manifest.ts";
 import type { Samples } from "../runtime/samples.ts";
 import { Batches } from "./batches.ts";
-import { type ClustererDefinition, clustererGraph, clustererParts, exportedModel } from "./clusterer-graph.ts";
+import { type ClustererDefinition, clustererGraph, clustererParts, embed, exportedModel } from "./clusterer-graph.ts";
 import { AUGMENTATIONS } from "./data/index.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
 import { Random } from "./random.ts";
@@ -254,7 +254,7 @@ async function trainingOutputs({ method, config, samples, parameters, structure 
   const embedding = await run(
     (batch, arrays) => {
       const own = Object.keys(structure).map((name) => [name, arrays[`structure/${name}`] as tf.Tensor]);
-      return method.embed(config, arrays, Object.fromEntries(own), batch as tf.Tensor2D);
+      return embed({ method, config }, arrays, Object.fromEntries(own), batch as tf.Tensor2D);
     },
     { type: "float32", shape: ["N", latent.shape[1] as number] },
     { ...parameters, ...prefixed },

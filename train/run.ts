@@ -1,7 +1,6 @@
 import { createRequire } from "node:module";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { version_core } from "@tensorflow/tfjs-core";
-import { env as onnxRuntime } from "onnxruntime-node";
 import { type Arrays, type Method, methodNamed, type Preset } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { AUGMENTATIONS, type Augmentation, type Dataset } from "./data/index.ts";
@@ -109,7 +108,7 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
   const compute = computeOf(options.engine, options.device);
   const executor = await openExecutor(compute, hooks.session);
   const config = runConfig(options, settings, compute);
-  const folder = await RunFolder.create(path, config, environment(), overwrite);
+  const folder = await RunFolder.create(path, config, environment(executor), overwrite);
   let began = false;
   const onEvent = (event: RunEvent) => {
     began ||= event.type === "step";
@@ -267,12 +266,12 @@ function computeToResume(config: RunConfig, { engine = config.engine, device }: 
 }
 
 /** What a run runs on: what may make numbers differ in their last bits. No paths, no names of people or machines. */
-function environment(): object {
+function environment({ libraries }: Executor): object {
   const [cpu] = cpus();
   return {
     subspan: packageVersion(),
     node: process.versions.node,
-    onnxruntime: onnxRuntime.versions.node,
+    ...libraries,
     tfjs: version_core,
     os: platform(),
     arch: arch(),

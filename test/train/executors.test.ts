@@ -13,7 +13,7 @@ const webgpu = isThere("webgpu", await useSwiftShader());
 
 test.skipIf(!webgpu)("steps on WebGPU equal those on the CPU", { timeout: 300_000 }, async () => {
   // A rate at which Adam moves each weight by a hundredth: a wrong gradient shows.
-  const settings = { pretraining: { epochs: 4, batch: 40, learningRate: 0.05 }, joint: { rounds: 0 } };
+  const settings = { latent: 6, pretraining: { epochs: 4, batch: 40, learningRate: 0.05 }, joint: { rounds: 0 } };
   const onCpu = await trainedBy(await openExecutor(computeOf("onnx", "cpu")), settings);
   const onGpu = await trainedBy(await openExecutor(computeOf("onnx", "webgpu")), settings);
   expect(onGpu.losses).toHaveLength(4);

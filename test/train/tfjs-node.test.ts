@@ -7,10 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Executor } from "../../train/executors/executor.ts";
 import { computeOf, type EngineName, openExecutor } from "../../train/executors/index.ts";
 import { probeTensorflow, TENSORFLOW_BACKEND } from "../../train/executors/tensorflow.ts";
-import { resolveConfig } from "../../train/hyperparameters.ts";
 import { type RunEvent, type RunHooks, readRun, resumeRun, startRun } from "../../train/run.ts";
 import { isThere } from "./available.ts";
-import { METHOD, tinyImages } from "./tiny.ts";
+import { tinyImages } from "./tiny.ts";
 import { greatestRelativeDifference, trainedBy } from "./training.ts";
 
 const reason = await probeTensorflow("tfjs-node").then(
@@ -30,16 +29,32 @@ describe.skipIf(!isThere("tfjs-node", reason))("tfjs-node", { timeout: 300_000 }
   });
   afterAll(() => rm(root, { recursive: true }));
 
-  const twenty = { epochs: 20, batch: 40 };
+  const steps = (epochs: number) => ({ epochs, batch: 40 });
   test.each([
-    ["pretraining", "quick", { pretraining: { ...twenty, learningRate: 0.01 }, joint: { rounds: 0 } }, 20],
-    ["self-training", "quick", { pretraining: { epochs: 1, batch: 40 }, joint: { ...twenty, rounds: 1 } }, 21],
-    ["the published pretraining", "paper", { pretraining: twenty, spectral: { epochs: 0 }, joint: { rounds: 0 } }, 20],
-  ] as const)("gives ONNX Runtime's losses in %s", async (_, preset, settings, steps) => {
-    const own = { clusters: 3, latent: 6, neighbours: 8, eigenvectors: 3 };
-    const config = resolveConfig(METHOD, preset, { ...own, ...settings });
-    const [theirs, ours] = [await trainedBy(onnx, settings, config), await trainedBy(tensorflow, settings, config)];
-    expect(ours.losses).toHaveLength(steps);
+    ["pretraining of dscdan", 20, { pretraining: { ...steps(20), learningRate: 0.01 }, joint: { rounds: 0 } }, {}],
+    ["its self-training", 21, { pretraining: steps(1), joint: { ...steps(20), rounds: 1 } }, {}],
+    [
+      "its published form",
+      20,
+      { pretraining: steps(20), spectral: { epochs: 0 }, joint: { rounds: 0 } },
+      { preset: "paper" },
+    ],
+    [
+      "ebse, whose momentum encoder and queue are buffers",
+      24,
+      { width: 8, queue: 40, warmup: steps(10), head: steps(10), joint: steps(4) },
+      { method: "ebse" },
+    ],
+    [
+      "udll, whose coefficients are of all samples",
+      40,
+      { layers: [{ kernel: 3, channels: 4 }], pretraining: steps(20), fineTuning: { steps: 20 } },
+      { method: "udll" },
+    ],
+  ] as const)("gives ONNX Runtime's losses in %s", async (_, count, settings, options) => {
+    const theirs = await trainedBy(onnx, settings, options);
+    const ours = await trainedBy(tensorflow, settings, options);
+    expect(ours.losses).toHaveLength(count);
     expect(greatestRelativeDifference(theirs.losses, ours.losses)).toBeLessThan(1e-4);
   });
 

@@ -1,14 +1,22 @@
+import { methodNamed, type Preset } from "../../models/index.ts";
 import { AUGMENTATIONS } from "../../train/data/index.ts";
 import type { Executor } from "../../train/executors/executor.ts";
+import { resolveConfig, type Settings } from "../../train/hyperparameters.ts";
 import { Trainer } from "../../train/trainer.ts";
-import { METHOD, tinyConfig, tinyImages } from "./tiny.ts";
+import { CLUSTERS, tinyImages } from "./tiny.ts";
 
-/** Trains on 40 tiny images, one step an epoch: the losses, and all weights in the end. */
-export async function trainedBy(executor: Executor, settings: object, config: object = tinyConfig(settings)) {
+/** Trains on 40 tiny images, with batches of 40 one step an epoch: the losses, and all weights in the end. */
+export async function trainedBy(
+  executor: Executor,
+  settings: Settings,
+  { method: name = "dscdan", preset = "quick" }: { readonly method?: string; readonly preset?: Preset } = {},
+) {
+  const method = methodNamed(name);
+  const config = resolveConfig(method, preset, { clusters: CLUSTERS, eigenvectors: CLUSTERS, ...settings });
   const { samples } = tinyImages(40);
   const losses: number[] = [];
   const trainer = new Trainer({
-    method: METHOD,
+    method,
     config,
     samples,
     augmentation: AUGMENTATIONS.digits,

@@ -32,6 +32,8 @@ export interface SessionSettings {
 
 /** What computes training steps. Every executor gives the same losses, up to rounding, and goes on from any other's state. */
 export interface Executor {
+  /** The libraries that compute, and their versions: what may make a run's numbers differ in their last bits. */
+  readonly libraries: Readonly<Record<string, string>>;
   /** Of the ONNX Runtime sessions beside the steps: encoding and prediction over all samples. */
   readonly session: SessionSettings;
   prepare(definition: StepDefinition, state: StepState, frozen: Readonly<Record<string, NumberArray>>): Promise<Step>;

@@ -68,6 +68,7 @@ async function createSession(graph: Uint8Array, device: Device, threads: number 
 
 /** Compiles steps with ONNX Runtime: the default engine. */
 export class OnnxExecutor implements Executor {
+  readonly libraries = { onnxruntime: ort.env.versions.node ?? "unknown" };
   readonly session: SessionSettings;
 
   constructor(session: SessionSettings = {}) {

@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { env as onnxRuntime } from "onnxruntime-node";
 import type { Tensors } from "../../export/index.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import { PORT, type StepDefinition, stepFunction } from "../step.ts";
@@ -7,16 +8,17 @@ import { loadTensorflow, TENSORFLOW_BACKEND, type TensorflowEngine } from "./ten
 
 /** Runs step functions op by op with libtensorflow. */
 export class TensorflowExecutor implements Executor {
+  readonly libraries: Readonly<Record<string, string>>;
   readonly session: SessionSettings;
 
-  private constructor(session: SessionSettings) {
+  private constructor(libtensorflow: string, session: SessionSettings) {
+    this.libraries = { libtensorflow, onnxruntime: onnxRuntime.versions.node ?? "unknown" };
     this.session = session;
   }
 
   /** @throws {SubspanError} as `loadTensorflow`. */
   static open(engine: TensorflowEngine, session: SessionSettings): TensorflowExecutor {
-    loadTensorflow(engine);
-    return new TensorflowExecutor(session);
+    return new TensorflowExecutor(loadTensorflow(engine), session);
   }
 
   async prepare(

@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import type { NumberArray } from "../../runtime/samples.ts";
 import { type Encoder, encoderFor, encodeSamples } from "../encoders.ts";
 import { coefficients, dictionaryOf, type EnergyNetwork, elasticNet, othersOf, selfExpression } from "../energy.ts";
 import { stopGradient, unitRows } from "../layers.ts";
@@ -142,17 +143,18 @@ function selfExpressionTerms(
 }
 
 /** A momentum encoder that starts as the encoder, and a queue of the latents of random samples. */
-function queueOf({ queue }: Config, { parameters, latents, random }: PhaseStart): Arrays {
+function queueOf({ queue }: Config, { parameters, latents: all, random }: PhaseStart): Arrays {
+  const latents = all as NumberArray;
   const copies = Object.entries(parameters)
     .filter(([name]) => name.startsWith("encoder.") || name.startsWith("features."))
     .map(([name, array]) => [`${MOMENTUM}${name}`, array]);
-  const [n, d] = latents?.shape as [number, number];
+  const [n, d] = latents.shape as [number, number];
   const size = Math.min(queue, n);
   if (size === 0) return {};
   const rows = random.permutation(n).slice(0, size);
   const data = new Float32Array(size * d);
   rows.forEach((row, i) => {
-    const latent = (latents?.data as Float32Array).subarray(row * d, (row + 1) * d);
+    const latent = latents.data.subarray(row * d, (row + 1) * d);
     const length = Math.max(Math.hypot(...latent), 1e-8);
     data.set(
       latent.map((value) => value / length),

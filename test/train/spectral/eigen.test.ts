@@ -81,15 +81,18 @@ test.each([
   expect(v.transpose().mmul(v).sub(Matrix.eye(3)).abs().max()).toBeLessThan(1e-14);
 });
 
-test.each([1, 3, 50])("dozens of eigenpairs of an affinity of %i parts, in wide blocks, are the dense ones", async (parts) => {
-  const operator = normalisedAffinity(randomAffinity(parts, 150 / parts, new Random(parts, "test")));
-  const { values, vectors } = await leadingEigenpairsAsync(operator, 70, { random: new Random(0, "spectral") });
-  const expected = oracle(operator);
-  for (const [i, value] of values.entries()) expect(value).toBeCloseTo(expected[i]!, 10);
-  const [residual, skew] = defects(operator, values, vectors);
-  expect(residual).toBeLessThan(1e-9);
-  expect(skew).toBeLessThan(1e-12);
-});
+test.each([1, 3, 50])(
+  "dozens of eigenpairs of an affinity of %i parts, in wide blocks, are the dense ones",
+  async (parts) => {
+    const operator = normalisedAffinity(randomAffinity(parts, 150 / parts, new Random(parts, "test")));
+    const { values, vectors } = await leadingEigenpairsAsync(operator, 70, { random: new Random(0, "spectral") });
+    const expected = oracle(operator);
+    for (const [i, value] of values.entries()) expect(value).toBeCloseTo(expected[i]!, 10);
+    const [residual, skew] = defects(operator, values, vectors);
+    expect(residual).toBeLessThan(1e-9);
+    expect(skew).toBeLessThan(1e-12);
+  },
+);
 
 test("what is waited for gives the same bits", async () => {
   const operator = normalisedAffinity(randomAffinity(2, 100, new Random(5, "test")));

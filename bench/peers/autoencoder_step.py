@@ -76,6 +76,8 @@ def decoder_of(kind, latent, layout):
         ]
     else:
         raise ValueError(f'decoder: expected "subpixel" or "transposed", got {kind!r}')
+    last = next(layer for layer in reversed(body) if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)))
+    last.bias.data -= 2  # pictures start dark
     return nn.Sequential(*seed, *body, nn.Sigmoid())
 
 

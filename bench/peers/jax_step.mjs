@@ -5,6 +5,7 @@
  *
  * Its functions take their arguments' ownership: what is used again is passed as `.ref`.
  */
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const [LATENT, QUEUE, SAMPLES] = [128, 1024, 60_000];
@@ -127,19 +128,26 @@ async function serve(lines) {
       continue;
     }
     if (request.workload !== "energy")
-      throw new Error("its convolutions run at 0.1 to 0.2 GFLOP/s (one thread, no matrix product): minutes a step");
+      throw new Error(
+        "its convolutions run at about 0.2 GFLOP/s in Node (one thread, no matrix product): minutes a step",
+      );
     const jax = await import("@jax-js/jax");
     await jax.init("wasm");
     step = energyStep(jax, request.batch);
     const { milliseconds, loss } = await timed(step, 1);
-    console.log(JSON.stringify({ engine: "jax-js", parameters: step.parameters, loss, first: milliseconds[0] }));
+    const { version } = JSON.parse(
+      readFileSync(new URL("../package.json", import.meta.resolve("@jax-js/jax")), "utf8"),
+    );
+    console.log(
+      JSON.stringify({ engine: `jax-js ${version}`, parameters: step.parameters, loss, first: milliseconds[0] }),
+    );
   }
 }
 
 try {
   await serve(createInterface({ input: process.stdin }));
 } catch (error) {
-  console.log(JSON.stringify({ error: error.message.split("\n")[0] }));
+  console.log(JSON.stringify({ error: error.message.split(" imported from")[0].split("\n")[0] }));
   process.exitCode = 1;
 }
 process.stdin.destroy();

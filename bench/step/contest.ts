@@ -39,8 +39,12 @@ const PAUSE = 250;
 /** Steps that one contestant runs in its turn; one that takes longer than so many milliseconds a step has one turn of one step. */
 const STEPS = 2;
 const SLOW = 10_000;
-/** The same step from weights and data drawn anew by the same rules: losses of the first step are this near. */
-const SAME_ORDER = 1.5;
+/**
+ * How near losses of the first step are: tfjs's from the same weights and data; the others' from their own, drawn by the same
+ * rules. From one seed to another the energy head's is 490 to 780.
+ */
+const SAME = 1.001;
+const SAME_ORDER = 2;
 
 export interface Row {
   readonly workload: string;
@@ -131,7 +135,7 @@ class Turn {
 
 function check(engine: Engine, { parameters, loss }: Ready, expected: number, ours: number): void {
   if (parameters !== expected) throw new Error(`${engine} trains ${parameters} numbers, subspan ${expected}`);
-  if (!(Math.max(loss / ours, ours / loss) < SAME_ORDER))
+  if (!(Math.max(loss / ours, ours / loss) < (engine.startsWith("tfjs") ? SAME : SAME_ORDER)))
     throw new Error(`${engine}'s first loss is ${loss}, subspan's ${ours}`);
 }
 

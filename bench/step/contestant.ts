@@ -76,7 +76,8 @@ export class Peer implements Contestant {
   readonly #ended: Promise<string>;
 
   private constructor([command, ...argv]: readonly string[], threads: number) {
-    const env = { ...process.env, OMP_NUM_THREADS: `${threads}`, TF_NUM_INTRAOP_THREADS: `${threads}` };
+    const count = { OMP_NUM_THREADS: `${threads}`, TF_NUM_INTRAOP_THREADS: `${threads}` };
+    const env = { ...process.env, ...count, TF_CPP_MIN_LOG_LEVEL: "3" };
     this.#process = spawn(command as string, argv, { stdio: ["pipe", "pipe", "inherit"], env });
     this.#ended = new Promise((resolve) => {
       this.#process.once("error", ({ message }) => resolve(message));

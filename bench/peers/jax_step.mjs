@@ -13,14 +13,23 @@ const WIDTHS = [LATENT, 256, 256, 128];
 const [GAMMA, LAMBDA, STEEPNESS] = [200, 0.9, 100];
 const [RATE, BETA1, BETA2, EPSILON] = [1e-3, 0.9, 0.999, 1e-8];
 
-const uniform = (length, limit) => Float32Array.from({ length }, () => (2 * Math.random() - 1) * limit);
+/** Uniform in [0, 1), the same in every run: splitmix32. */
+let position = 0;
+function random() {
+  position = (position + 0x9e3779b9) | 0;
+  let bits = Math.imul(position ^ (position >>> 16), 0x21f0aaad);
+  bits = Math.imul(bits ^ (bits >>> 15), 0x735a2d97);
+  return ((bits ^ (bits >>> 15)) >>> 0) / 2 ** 32;
+}
+
+const uniform = (length, limit) => Float32Array.from({ length }, () => (2 * random() - 1) * limit);
 
 function unitRows(rows) {
   const data = new Float32Array(rows * LATENT);
   for (let row = 0; row < rows; row++) {
     const values = Array.from(
       { length: LATENT },
-      () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
+      () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
     );
     const norm = Math.hypot(...values);
     data.set(
@@ -95,7 +104,7 @@ function energyStep(jax, batch) {
     z: matrix(unitRows(batch), batch),
     queue: matrix(unitRows(QUEUE), QUEUE),
     index: np.array(Int32Array.from({ length: batch }, (_, i) => i)),
-    owners: np.array(Int32Array.from({ length: QUEUE }, () => Math.floor(Math.random() * SAMPLES))),
+    owners: np.array(Int32Array.from({ length: QUEUE }, () => Math.floor(random() * SAMPLES))),
   };
   const parameters = names.reduce((sum, name) => sum + initial[name].size, 0);
   const run = async () => {

@@ -3,7 +3,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../runtime/errors.ts";
 import { checkGraph } from "./model-check.ts";
 import { type ConvertOptions, closedPorts, type ModelFunction, type OpenPort, uniqueNames } from "./model-function.ts";
-import { type GraphExecutor, type GraphModelNode, runGraph } from "./static-flow.ts";
+import { type GraphExecutor, type GraphModelNode, nodeOf, runGraph } from "./static-flow.ts";
 import type { Tensors } from "./trace.ts";
 
 /** A tensor of the graph, "node" or "node:output", and what the signature calls it. */
@@ -24,9 +24,10 @@ export function graphModelFunction(model: GraphModel, { signature, shapes }: Con
   }
   const nameOf = ({ tensor, key }: Port) => (signature ? key : tensor);
   // Without a signature a placeholder with a default is no input, and what nobody uses but computes nothing is no output.
-  const { nodes } = executor.graph;
   const unsigned = (ports: readonly { readonly name: string }[], is: (node: GraphModelNode) => boolean) =>
-    ports.filter(({ name }) => is(nodes[name] as GraphModelNode)).map(({ name }) => ({ tensor: name, key: name }));
+    ports
+      .filter(({ name }) => is(nodeOf(executor, name) as GraphModelNode))
+      .map(({ name }) => ({ tensor: name, key: name }));
   const given = signedPorts(signed?.inputs) ?? unsigned(executor.inputs, ({ inputs }) => inputs.length === 0);
   const taken = signedPorts(signed?.outputs) ?? unsigned(executor.outputs, ({ op }) => op !== "Const" && op !== "NoOp");
   const results = taken.map(({ tensor }) => tensor);
@@ -59,8 +60,8 @@ function signedPorts(ports: SignaturePorts | undefined): Port[] | undefined {
     : entries.map(([key, { name }]) => ({ key, tensor: name.replace(/:0$/, "") }));
 }
 
-function openPort({ graph }: GraphExecutor, name: string, tensor: string): OpenPort {
-  const node = graph.nodes[tensor];
+function openPort(executor: GraphExecutor, name: string, tensor: string): OpenPort {
+  const node = nodeOf(executor, tensor);
   if (node === undefined) throw new SubspanError("MODEL_INVALID", `input ${tensor} is not in the graph`);
   const shape = node.attrParams.shape?.value as readonly number[] | undefined;
   return {

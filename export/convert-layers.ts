@@ -2,6 +2,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { SubspanError } from "../runtime/errors.ts";
 import { type ConvertOptions, closedPorts, type ModelFunction, uniqueNames } from "./model-function.ts";
+import { MOST_TURNS } from "./static-flow.ts";
 import type { Tensors } from "./trace.ts";
 
 /** A Layers model as a function of named tensors: its inference on a whole batch, which `predict` cuts into parts. */
@@ -13,6 +14,7 @@ export function layersModelFunction(model: LayersModel, { signature, shapes }: C
     const why = "keeps its state from batch to batch (stateful), and a graph keeps nothing";
     throw new SubspanError("TRACE_REFUSED", `layer ${stateful.name} ${why}`);
   }
+  refuseLongUnrolling(model);
   const ports = model.inputs.map(({ dtype, shape }, i) => ({
     name: model.inputNames[i] as string,
     dtype,
@@ -26,6 +28,21 @@ export function layersModelFunction(model: LayersModel, { signature, shapes }: C
     return Object.fromEntries(outputs.map((name, i) => [name, results[i] as tf.Tensor]));
   };
   return { name: model.name, inputs, outputs, rows: embeddedRows(model), run };
+}
+
+/** Layers that tfjs calls once for every time step. */
+const RECURRENT = new Set(["SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM2D", "Bidirectional", "TimeDistributed"]);
+
+function refuseLongUnrolling({ layers }: LayersModel): void {
+  for (const layer of layers) {
+    const shapes = RECURRENT.has(layer.getClassName())
+      ? layer.inboundNodes.flatMap(({ inputShapes }) => inputShapes)
+      : [];
+    const steps = Math.max(0, ...shapes.map((shape) => shape?.[1] ?? 0));
+    if (steps <= MOST_TURNS) continue;
+    const why = `would be unrolled over ${steps} time steps, more than ${MOST_TURNS}`;
+    throw new SubspanError("TRACE_REFUSED", `layer ${layer.name} ${why}`);
+  }
 }
 
 /** Inputs of Embedding layers, by name, and how many embeddings there are. */

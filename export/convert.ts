@@ -2,7 +2,6 @@ import type { GraphModel } from "@tensorflow/tfjs-converter";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { SubspanError } from "../runtime/errors.ts";
-import { MissingKernel } from "./backend.ts";
 import { graphModelFunction } from "./convert-graph.ts";
 import { layersModelFunction } from "./convert-layers.ts";
 import type { ConvertOptions, ModelFunction } from "./model-function.ts";
@@ -62,7 +61,7 @@ function traceModel(fn: ModelFunction): Model {
   } catch (error) {
     const fixed = Object.fromEntries(Object.entries(fn.inputs).map(([name, port]) => [name, withBatch(port, 1)]));
     const isOpen = Object.values(fn.inputs).some(({ shape }) => shape.some((dim) => typeof dim === "string"));
-    if (error instanceof MissingKernel || !isOpen || !converts(fn, fixed)) throw error;
+    if (!isOpen || !converts(fn, fixed)) throw error;
     const shapes = Object.entries(fixed).map(([name, { shape }]) => `--shape ${name}=${shape}`);
     const { message } = error as Error;
     const remedy = `it takes no batch of any size, but a fixed one: ${shapes.join(" ")} (shapes in convertModel)`;

@@ -1,5 +1,5 @@
 import { SubspanError } from "../runtime/errors.ts";
-import { functionsOf, type GraphExecutor, type GraphModelNode, isStatic } from "./static-flow.ts";
+import { functionsOf, type GraphExecutor, type GraphModelNode, isStatic, nodeOf } from "./static-flow.ts";
 
 /** Kinds of operators (tfjs-converter's categories) that a fixed graph cannot hold. */
 const DYNAMIC: Readonly<Record<string, string>> = {
@@ -45,7 +45,6 @@ function operators(nodes: readonly GraphModelNode[]): string {
 
 /** The nodes that the outputs take, as far as the inputs and weights. @throws {SubspanError} MODEL_INVALID naming a ring. */
 function neededNodes(executor: GraphExecutor, inputs: readonly string[], outputs: readonly string[]): GraphModelNode[] {
-  const { nodes } = executor.graph;
   const ends = new Set([...inputs, ...Object.keys(executor.weightMap)]);
   const done = new Set<GraphModelNode>();
   const trail: GraphModelNode[] = [];
@@ -63,7 +62,7 @@ function neededNodes(executor: GraphExecutor, inputs: readonly string[], outputs
     trail.pop();
   };
   for (const name of outputs) {
-    const node = nodes[name.split(":")[0] as string];
+    const node = nodeOf(executor, name);
     if (node === undefined) throw new SubspanError("MODEL_INVALID", `output ${name} is not in the graph`);
     visit(node);
   }

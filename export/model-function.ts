@@ -56,6 +56,8 @@ function elementTypeOf({ name, dtype }: OpenPort): PortType["type"] {
 }
 
 function shapeOf({ name, shape }: OpenPort, given: readonly (number | string)[] | undefined): PortType["shape"] {
+  const wrong = shape?.find((dim) => dim !== undefined && !(Number.isSafeInteger(dim) && dim >= 0));
+  if (wrong !== undefined) throw new SubspanError("MODEL_INVALID", `input ${name}: ${wrong} is no size`);
   const own = shape?.map((dim, axis) => dim ?? (axis === 0 ? "N" : undefined));
   const shown = `[${shape?.map((dim) => dim ?? "?").join(", ") ?? "of any rank"}]`;
   if (given === undefined) {

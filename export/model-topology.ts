@@ -14,6 +14,7 @@ interface TopologyNode {
 export function checkGraphTopology(nodes: readonly TopologyNode[]): void {
   const names = new Set<string>();
   for (const { name } of nodes) {
+    if (name === "__proto__") throw invalid("a node is named __proto__, which no table by name can hold");
     if (names.has(name)) throw invalid(`two nodes are named ${name}`);
     names.add(name);
   }
@@ -23,10 +24,16 @@ export function checkGraphTopology(nodes: readonly TopologyNode[]): void {
   }
 }
 
+/** tfjs-layers makes an array of as many items as there are time steps when it builds a recurrent layer. */
+const MOST_SIZE = 2 ** 24;
+
 const LAYER = z.looseObject({
   class_name: z.string(),
   name: z.string().optional(),
-  config: z.looseObject({ name: z.string().optional() }),
+  config: z.looseObject({
+    name: z.string().optional(),
+    batch_input_shape: z.array(z.number().int().nonnegative().max(MOST_SIZE).nullable()).nullish(),
+  }),
   inbound_nodes: z.array(z.array(z.tuple([z.string(), z.number()]).rest(z.unknown()))).optional(),
 });
 const CONTAINER = z.looseObject({ layers: z.array(LAYER) });

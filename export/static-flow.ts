@@ -1,7 +1,6 @@
 import { registerOp } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../runtime/errors.ts";
-import { MissingKernel } from "./backend.ts";
 
 /** A node of a Graph model, as tfjs-converter holds it. */
 export interface GraphModelNode {
@@ -27,6 +26,12 @@ export interface GraphExecutor {
   execute(inputs: tf.NamedTensorMap, outputs: readonly string[]): tf.Tensor[];
 }
 
+/** The node of a tensor, "node" or "node:output". */
+export function nodeOf({ graph: { nodes } }: GraphExecutor, tensor: string): GraphModelNode | undefined {
+  const name = tensor.split(":")[0] as string;
+  return Object.hasOwn(nodes, name) ? nodes[name] : undefined;
+}
+
 /** A call of a node whose work is done here. */
 interface Call {
   readonly inputs: readonly tf.Tensor[];
@@ -40,7 +45,7 @@ interface Call {
 type Rule = (call: Call) => tf.Tensor | tf.Tensor[];
 
 /** More turns than this are no unrolled loop, but a graph that nobody wants. */
-const MOST_TURNS = 10_000;
+export const MOST_TURNS = 10_000;
 
 const first = ({ inputs }: Call) => inputs[0] as tf.Tensor;
 const index = ({ inputs }: Call) => (inputs[1] as tf.Tensor).dataSync()[0] as number;
@@ -205,7 +210,6 @@ export function runGraph(executor: GraphExecutor, inputs: tf.NamedTensorMap, out
   try {
     return executor.execute(inputs, outputs);
   } catch (error) {
-    if (error instanceof MissingKernel) throw error;
     const place = current === undefined ? "" : `node ${current.name} (${current.op}): `;
     const code = error instanceof SubspanError ? error.code : "TRACE_REFUSED";
     throw new SubspanError(code, `${place}${(error as Error).message}`, { cause: error });

@@ -3,8 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { loadModel } from "../../export/index.ts";
+import { convertModel, loadModel } from "../../export/index.ts";
+import { SubspanError } from "../../runtime/errors.ts";
 import { graphModel, type ModelJson, node, placeholder, saved, writeModel } from "./tfjs-models.ts";
 
 let folder: string;
@@ -229,5 +231,78 @@ describe("topologies that tfjs cannot build are refused by name", () => {
     ["two nodes of a name", [placeholder("x", [-1]), node("Neg", "x", ["x"])], "two nodes are named x"],
   ])("%s", async (_, nodes, message) => {
     expect(await refusal(graphModel(nodes, { w: { shape: [1], values: [1] } }))).toMatchObject(invalid(message));
+  });
+});
+
+/** Every place in a JSON value, as the object or array it is in and its key there. */
+function places(value: unknown): [Record<string, unknown>, string][] {
+  if (typeof value !== "object" || value === null) return [];
+  const within = value as Record<string, unknown>;
+  return Object.keys(within).flatMap((key) => [[within, key] as [typeof within, string], ...places(within[key])]);
+}
+
+describe("whatever is wrong in model.json, it converts or one of our errors tells", () => {
+  const recurrent = () => {
+    const x = tfl.input({ shape: [2, 3], name: "x" });
+    const gru = tfl.layers.gru({ units: 2, recurrentInitializer: "glorotUniform" }) as tfl.RNN;
+    const y = tfl.layers
+      .bidirectional({ layer: gru, mergeMode: "concat", name: "both" })
+      .apply(x) as tfl.SymbolicTensor;
+    return saved(
+      tfl.model({ inputs: x, outputs: tfl.layers.dense({ units: 2, name: "y" }).apply(y) as tfl.SymbolicTensor }),
+    );
+  };
+  const computed = async () => {
+    const one = { dtype: "int32" as const, shape: [1], values: [1] };
+    const nodes = [
+      placeholder("x", [-1, 2]),
+      node("Shape", "shape", ["x"]),
+      node("Slice", "batch", ["shape", "zero", "one"]),
+      node("ConcatV2", "flat", ["batch", "one", "axis"]),
+      node("Reshape", "y", ["x", "shape"]),
+    ];
+    const signature = { inputs: { a: { name: "x:0" } }, outputs: { b: { name: "y:0" }, c: { name: "flat:0" } } };
+    return graphModel(
+      nodes,
+      { one, zero: { ...one, values: [0] }, axis: { ...one, shape: [], values: [0] } },
+      { signature },
+    );
+  };
+
+  test.each([
+    ["of layers", recurrent],
+    ["of a graph", computed],
+  ])("%s", async (_, make) => {
+    const given = await make();
+    const junk = fc.constantFrom(
+      null,
+      -1,
+      1e9,
+      0.5,
+      "",
+      "x",
+      [],
+      {},
+      [[]],
+      true,
+      "__proto__",
+      [["x", 0, 0]],
+      undefined,
+    );
+    const damage = fc.asyncProperty(fc.nat(), junk, async (at, value) => {
+      const json = structuredClone(given.json);
+      const all = places({ ...json, weightsManifest: json.weightsManifest.map(({ weights }) => weights) });
+      const [within, key] = all[at % all.length] as (typeof all)[number];
+      within[key] = structuredClone(value);
+      const path = await writeModel(folder, json, given.weights);
+      const error = await loadModel(path)
+        .then(convertModel)
+        .then(
+          () => undefined,
+          (error) => error,
+        );
+      if (error !== undefined) expect(error).toBeInstanceOf(SubspanError);
+    });
+    await fc.assert(damage, { numRuns: 150, seed: 1 });
   });
 });

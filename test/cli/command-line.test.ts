@@ -23,7 +23,7 @@ afterAll(() => folder.remove());
 describe("wrong use exits with 2, one line on stderr and nothing on stdout", () => {
   test.each([
     [["trian"], "no command trian. Did you mean train?"],
-    [["serve"], "no command serve. There are quickstart, train, export, assign, evaluate, doctor."],
+    [["serve"], "no command serve. There are quickstart, train, export, assign, evaluate, convert, doctor."],
     [["train", "--max-tim", "3m"], "unknown option --max-tim. Did you mean --max-time?"],
     [["train"], "--method is needed"],
     [["train", "--method", "dscdan"], "--data is needed"],

@@ -21,27 +21,31 @@ export interface ConversionDifference {
  */
 export const CONVERSION_TOLERANCE = { maxRel: 1e-4, maxAbs: 1e-6, roundings: 4 } as const;
 
+/** A model and its graph on the same inputs. */
+export interface ConversionCheck {
+  readonly outputs: Readonly<Record<string, ConversionDifference>>;
+  /** One run of each: tfjs on its CPU backend, ONNX Runtime on its CPU provider after a first run. */
+  readonly milliseconds: { readonly tfjs: number; readonly onnx: number };
+}
+
 /** Inputs of a model by name. */
 export type Feeds = Readonly<Record<string, Rows>>;
 
 /**
  * Runs a model on tfjs's CPU backend and its graph on ONNX Runtime's CPU provider, on the same inputs.
  *
- * @returns the difference of each output, by name.
  * @throws {SubspanError} PARITY_FAILED where either engine does not take these inputs.
  */
-export async function compareConversion(
-  fn: ModelFunction,
-  graph: Uint8Array,
-  feeds: Feeds,
-): Promise<Record<string, ConversionDifference>> {
-  const expected = await runOnTfjs(fn, feeds);
-  const got = await runOnOnnx(fn, graph, feeds);
-  const differences = each(fn, (name) => difference(expected[name] as Rows, got[name] as Rows));
-  if (Object.values(differences).every(isClose)) return differences;
+export async function compareConversion(fn: ModelFunction, graph: Uint8Array, feeds: Feeds): Promise<ConversionCheck> {
+  const tfjs = await runOnTfjs(fn, feeds);
+  const onnx = await runOnOnnx(fn, graph, feeds);
+  const milliseconds = { tfjs: tfjs.milliseconds, onnx: onnx.milliseconds };
+  const outputs = each(fn, (name) => difference(tfjs.outputs[name] as Rows, onnx.outputs[name] as Rows));
+  if (Object.values(outputs).every(isClose)) return { outputs, milliseconds };
   const moved = await runOnTfjs(fn, rounded(feeds));
-  const own = each(fn, (name) => difference(expected[name] as Rows, moved[name] as Rows).maxAbs);
-  return each(fn, (name) => ({ ...(differences[name] as ConversionDifference), rounding: own[name] as number }));
+  const own = (name: string) => difference(tfjs.outputs[name] as Rows, moved.outputs[name] as Rows).maxAbs;
+  const explained = each(fn, (name) => ({ ...(outputs[name] as ConversionDifference), rounding: own(name) }));
+  return { outputs: explained, milliseconds };
 }
 
 const each = <T>({ outputs }: ModelFunction, of: (name: string) => T): Record<string, T> =>
@@ -62,8 +66,8 @@ function rounded(feeds: Feeds): Feeds {
 }
 
 /** @throws {SubspanError} PARITY_FAILED naming the output that is off. */
-export function checkConversion(differences: Readonly<Record<string, ConversionDifference>>): void {
-  const off = Object.entries(differences).find(([, difference]) => !isClose(difference));
+export function checkConversion({ outputs }: ConversionCheck): void {
+  const off = Object.entries(outputs).find(([, difference]) => !isClose(difference));
   if (off === undefined) return;
   const [name, { maxAbs, maxRel, rounding = 0 }] = off;
   const much = `${maxRel.toPrecision(3)} of its scale (${maxAbs.toPrecision(3)}) from tfjs's`;
@@ -71,11 +75,17 @@ export function checkConversion(differences: Readonly<Record<string, ConversionD
   throw new SubspanError("PARITY_FAILED", `output ${name} is ${much}; ${allowed}`);
 }
 
-export function runOnTfjs({ run, inputs }: ModelFunction, feeds: Feeds): Promise<Outputs> {
+interface Run {
+  readonly outputs: Outputs;
+  readonly milliseconds: number;
+}
+
+function runOnTfjs({ run, inputs }: ModelFunction, feeds: Feeds): Promise<Run> {
   return quietly(() => {
     const previous = tf.getBackend();
     tf.setBackend("cpu");
     const outputs: Record<string, Rows> = {};
+    const began = performance.now();
     try {
       tf.tidy(() => {
         const tensors = Object.entries(inputs).map(([name, { type }]) => {
@@ -85,7 +95,7 @@ export function runOnTfjs({ run, inputs }: ModelFunction, feeds: Feeds): Promise
         for (const [name, tensor] of Object.entries(run(Object.fromEntries(tensors))))
           outputs[name] = { data: tensor.dataSync<"float32">(), shape: tensor.shape };
       });
-      return outputs;
+      return { outputs, milliseconds: performance.now() - began };
     } catch (error) {
       throw unfit("tfjs", error);
     } finally {
@@ -94,16 +104,19 @@ export function runOnTfjs({ run, inputs }: ModelFunction, feeds: Feeds): Promise
   });
 }
 
-export async function runOnOnnx({ inputs }: ModelFunction, graph: Uint8Array, feeds: Feeds): Promise<Outputs> {
+async function runOnOnnx({ inputs }: ModelFunction, graph: Uint8Array, feeds: Feeds): Promise<Run> {
   const session = await InferenceSession.create(graph, { executionProviders: ["cpu"], logSeverityLevel: 3 });
   try {
     const tensors = Object.entries(inputs).map(([name, { type }]) => {
       const { data, shape } = feeds[name] as Rows;
       return [name, new Tensor(type as "float32", data as Float32Array, [...shape])] as const;
     });
+    await session.run(Object.fromEntries(tensors));
+    const began = performance.now();
     const fetches = await session.run(Object.fromEntries(tensors));
+    const milliseconds = performance.now() - began;
     const outputs = Object.entries(fetches).map(([name, { data, dims }]) => [name, { data, shape: dims }]);
-    return Object.fromEntries(outputs) as Outputs;
+    return { outputs: Object.fromEntries(outputs) as Outputs, milliseconds };
   } catch (error) {
     throw unfit("ONNX Runtime", error);
   } finally {

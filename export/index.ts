@@ -2,12 +2,11 @@ export { type BundleContent, bundleFiles, checkDestination, modelWithManifest, w
 export { type CardContent, card } from "./card.ts";
 export {
   CONVERSION_TOLERANCE,
+  type ConversionCheck,
   type ConversionDifference,
   checkConversion,
   compareConversion,
   type Feeds,
-  runOnOnnx,
-  runOnTfjs,
 } from "./conversion-parity.ts";
 export { convertModel, modelFunction, type TfjsModel } from "./convert.ts";
 export type { Attribute, GraphNode, GraphPort, Initializer } from "./graph.ts";

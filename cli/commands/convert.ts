@@ -1,6 +1,6 @@
 import { writeFileAtomic } from "../../export/files.ts";
 import {
-  type ConversionDifference,
+  type ConversionCheck,
   type ConvertOptions,
   checkConversion,
   compareConversion,
@@ -50,7 +50,7 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
     const model = convertModel(source, settings);
     const bytes = encodeModel(model);
     const seconds = (performance.now() - began) / 1000;
-    let check: Record<string, ConversionDifference> | undefined;
+    let check: ConversionCheck | undefined;
     if (options.has("check") || options.has("inputs")) {
       reporter.doing("running both, tfjs on one thread of JavaScript");
       const fn = modelFunction(source, settings);
@@ -90,15 +90,17 @@ function shapesOf(texts: readonly string[]): NonNullable<ConvertOptions["shapes"
   return Object.fromEntries(entries);
 }
 
-function differences(check: Readonly<Record<string, ConversionDifference>>): string {
+function differences({ outputs, milliseconds: { tfjs, onnx } }: ConversionCheck): string {
   const figure = (value: number) => (value === 0 ? "0" : value.toExponential(1));
-  const rows = Object.entries(check).map(([name, { shape, maxAbs, maxRel }]) => [
+  const rows = Object.entries(outputs).map(([name, { shape, maxAbs, maxRel }]) => [
     name,
     `[${shape.join(", ")}]`,
     figure(maxAbs),
     figure(maxRel),
   ]);
-  return table([["output", "shape", "max abs", "max rel (to its largest)"], ...rows]);
+  const time = (ms: number) => (ms < 1000 ? `${Number(ms.toPrecision(2))} ms` : duration(ms / 1000));
+  const times = `one run: tfjs ${time(tfjs)}, ONNX Runtime ${time(onnx)}\n`;
+  return `${table([["output", "shape", "max abs", "max rel (to its largest)"], ...rows])}${times}`;
 }
 
 function summary(out: string, { inputs, outputs, nodes }: Model, bytes: number, seconds: number): string {

@@ -19,7 +19,7 @@ async function compared(said: (x: tf.Tensor) => tf.Tensor, done: (x: tf.Tensor) 
   const model: ModelFunction = { name: "toy", inputs, outputs: ["y"], rows: {}, run: named(said) };
   const x: Rows = { data: Float32Array.from(data), shape: [data.length / 2, 2] };
   const found = await compareConversion(model, encodeModel(trace(named(done), { inputs })), { x });
-  return { found: found.y!, check: () => checkConversion(found) };
+  return { found: found.outputs.y!, check: () => checkConversion(found) };
 }
 
 test("a difference is told as it is, and as a share of the output's largest number", async () => {

@@ -31,7 +31,7 @@ async function difference(model: GraphModel, batch = 2, options: ConvertOptions 
       return [name, { data: type === "float32" ? values : Int32Array.from(values), shape: sizes }] as const;
     }),
   );
-  const outputs = await compareConversion(fn, encodeModel(convertModel(model, options)), feeds);
+  const { outputs } = await compareConversion(fn, encodeModel(convertModel(model, options)), feeds);
   return Math.max(...Object.values(outputs).map(({ maxRel }) => maxRel));
 }
 

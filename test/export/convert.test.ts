@@ -43,7 +43,7 @@ function feedsAt(model: TfjsModel, batch: number, options: ConvertOptions = {}):
 /** The largest difference from tfjs, relative to an output's scale. */
 async function difference(model: TfjsModel, batch: number, options: ConvertOptions = {}): Promise<number> {
   const graph = encodeModel(convertModel(model, options));
-  const outputs = await compareConversion(modelFunction(model, options), graph, feedsAt(model, batch, options));
+  const { outputs } = await compareConversion(modelFunction(model, options), graph, feedsAt(model, batch, options));
   return Math.max(...Object.values(outputs).map(({ maxRel }) => maxRel));
 }
 
@@ -213,6 +213,11 @@ describe("what a graph cannot hold is refused", () => {
       code: "TRACE_REFUSED",
       message: expect.stringMatching(/^layer memory keeps/),
     });
+  });
+
+  test("more time steps than anybody wants to unroll", () => {
+    const model = tfl.sequential({ layers: [layers.gru(rnn(2, { inputShape: [20_000, 1], name: "long" }))] });
+    expect(refusal(model).message).toBe("layer long would be unrolled over 20000 time steps, more than 10000");
   });
 
   test("signatures of Layers models, which have none", () => {

@@ -8,19 +8,48 @@ import { Random } from "../train/random.ts";
 const BATCH = 2;
 
 /**
- * The same random inputs every time: float32 in [0, 1); int32 in 0..255 where it looks like an image, in 0..rows-1 where it picks
- * rows of a table, else 0 and 1, which any vocabulary has.
+ * The same random inputs every time: pictures where an input looks like an image, else float32 in [0, 1) and int32 of 0 and 1,
+ * which any vocabulary has; where an input picks rows of a table, any of them.
  */
 export function randomFeeds({ inputs, rows }: ModelFunction): Feeds {
   const random = new Random(0, "convert");
   const entries = Object.entries(inputs).map(([name, { type, shape }]) => {
     const sizes = shape.map((dim) => (typeof dim === "string" ? BATCH : dim));
-    const length = sizes.reduce((a, b) => a * b, 1);
-    const most = rows[name] ?? (type === "int32" && shape.length === 4 ? 256 : 2);
-    const draw = () => (type === "float32" && rows[name] === undefined ? random.uniform() : random.integer(most));
-    return [name, { data: typed(type, Array.from({ length }, draw)), shape: sizes }] as const;
+    const most = rows[name];
+    const draw = () => (type === "float32" && most === undefined ? random.uniform() : random.integer(most ?? 2));
+    const isImage = sizes.length === 4 && [1, 3, 4].includes(sizes[3] as number) && type !== "bool";
+    const values = isImage
+      ? picture(sizes, random).map((value) => (type === "int32" ? Math.floor(256 * value) : value))
+      : Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, draw);
+    return [name, { data: typed(type, values), shape: sizes }] as const;
   });
   return Object.fromEntries(entries);
+}
+
+/** Draws of a picture along each side. */
+const GRID = 16;
+
+/** Images [b, h, w, c] of draws in [0, 1) and what lies between them: smooth as pictures are; on noise many networks saturate. */
+function picture([b = 0, h = 0, w = 0, c = 0]: readonly number[], random: Random): number[] {
+  const values: number[] = [];
+  for (let image = 0; image < b; image++) {
+    const grid = Array.from({ length: (GRID + 1) ** 2 * c }, () => random.uniform());
+    const at = (row: number, column: number, channel: number) =>
+      grid[(row * (GRID + 1) + column) * c + channel] as number;
+    for (let y = 0; y < h; y++) {
+      for (let x = 0; x < w; x++) {
+        const [row, column] = [(GRID * y) / h, (GRID * x) / w];
+        const [top, left] = [Math.floor(row), Math.floor(column)];
+        const [down, right] = [row - top, column - left];
+        for (let k = 0; k < c; k++) {
+          const above = at(top, left, k) * (1 - right) + at(top, left + 1, k) * right;
+          const below = at(top + 1, left, k) * (1 - right) + at(top + 1, left + 1, k) * right;
+          values.push(above * (1 - down) + below * down);
+        }
+      }
+    }
+  }
+  return values;
 }
 
 /**

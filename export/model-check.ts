@@ -3,7 +3,7 @@ import { functionsOf, type GraphExecutor, type GraphModelNode, isStatic, nodeOf 
 
 /** Kinds of operators (tfjs-converter's categories) that a fixed graph cannot hold. */
 const DYNAMIC: Readonly<Record<string, string>> = {
-  control: "control flow that depends on the data",
+  control: "dynamic control flow",
   dynamic: "outputs whose size depends on the data",
   hash_table: "hash tables",
   string: "text",

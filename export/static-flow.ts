@@ -70,7 +70,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   StatelessIf: branch,
   While: loop,
   StatelessWhile: loop,
-  TensorListReserve: ({ lists }) => lists.handle([]),
+  TensorListReserve: (call) => call.lists.reserve(index(call)),
   EmptyTensorList: ({ lists }) => lists.handle([]),
   TensorListFromTensor: (call) => call.lists.handle(tf.unstack(first(call))),
   TensorListGetItem: (call) => call.lists.get(first(call), index(call)),
@@ -128,6 +128,11 @@ class Lists {
     return handle;
   }
 
+  reserve(length: number): tf.Tensor {
+    if (length > MOST_TURNS) throw new Error(`its list of tensors is to hold ${length}, more than ${MOST_TURNS}`);
+    return this.handle(Array<undefined>(Math.max(0, length)).fill(undefined));
+  }
+
   of(handle: tf.Tensor): readonly (tf.Tensor | undefined)[] {
     const list = this.#lists.get(handle.id);
     if (list === undefined) throw new Error("its list of tensors was not made by this graph");
@@ -142,8 +147,9 @@ class Lists {
 
   with(handle: tf.Tensor, index: number, item: tf.Tensor): (tf.Tensor | undefined)[] {
     const items = [...this.of(handle)];
+    if (index < 0 || index > items.length + MOST_TURNS) throw new Error(`its list of tensors has no place ${index}`);
     items[index] = item;
-    return Array.from(items);
+    return Array.from(items); // with undefined for holes
   }
 
   dispose(): void {

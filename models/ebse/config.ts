@@ -57,7 +57,7 @@ export const schema = z
     queue: z.int().min(0).default(1024).describe("latents of the momentum encoder in the dictionary, beside the batch"),
     momentum: z.number().min(0).max(1).default(0.99).describe("of the momentum encoder"),
     warmup: z.object(phase(16, 256, 1e-3)).prefault({}),
-    head: z.object(phase(4, 256, 1e-3)).prefault({}),
+    head: z.object(phase(8, 256, 3e-3)).prefault({}),
     joint: z
       .object({
         ...phase(8, 256, 5e-4),
@@ -85,6 +85,6 @@ export type Config = z.infer<typeof schema>;
 /** `paper` has what SENet publishes where our reading follows it: gamma, lambda, 3 x 1024 networks, its optimiser's batch. */
 export const presets = {
   best: {},
-  quick: { warmup: { epochs: 10 }, head: { epochs: 2 }, joint: { epochs: 4 } },
-  paper: { energy: { hidden: [1024, 1024, 1024], width: 1024 }, head: { batch: 100, epochs: 8 } },
+  quick: { warmup: { epochs: 10 }, head: { epochs: 6 }, joint: { epochs: 4 } },
+  paper: { energy: { hidden: [1024, 1024, 1024], width: 1024 }, head: { batch: 100, epochs: 16, learningRate: 1e-3 } },
 } as const satisfies Record<Preset, object>;

@@ -8,6 +8,11 @@ export function parameter<T extends tf.Tensor>(parameters: Parameters, name: str
   return tensor as T;
 }
 
+/** Bytes as numbers in 0..1. */
+export function scaled(images: tf.Tensor): tf.Tensor4D {
+  return tf.div(tf.cast(images, "float32"), 255) as tf.Tensor4D;
+}
+
 /** Convolution with SAME padding and bias: [b, h, w, in] -> [b, ceil(h / stride), ceil(w / stride), out]. */
 export function convolution(parameters: Parameters, name: string, x: tf.Tensor4D, stride = 1): tf.Tensor4D {
   const filter = parameter<tf.Tensor4D>(parameters, `${name}.filter`);

@@ -2,12 +2,12 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Landmarks, nearestLandmarks, nystromExtension } from "../assignment/nystrom.ts";
 import { assignEmbedding, type LinearReadout, type NoveltyScale } from "../assignment/readout.ts";
 import { encode } from "../autoencoder.ts";
-import { unitRows } from "../layers.ts";
+import { scaled, unitRows } from "../layers.ts";
 import type { Method } from "../method.ts";
 import type { Parameters } from "../parameters.ts";
 import { type Config, presets, schema } from "./config.ts";
 import { parameterSpecs, spectralNet } from "./networks.ts";
-import { phases, scaled } from "./phases.ts";
+import { phases } from "./phases.ts";
 
 type Readout = LinearReadout & NoveltyScale;
 

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { decode, type Encoding, encode } from "../autoencoder.ts";
-import { unitRows } from "../layers.ts";
+import { scaled, unitRows } from "../layers.ts";
 import {
   assignmentLoss,
   clusterDivergence,
@@ -21,11 +21,6 @@ type Terms = Record<string, tf.Scalar>;
 
 /** The weights that pretraining and the joint phase share. */
 type Weights = Pick<Config["pretraining"], "reconstruction" | "globalInformation" | "localInformation">;
-
-/** Bytes as numbers in 0..1. */
-export function scaled(images: tf.Tensor): tf.Tensor4D {
-  return tf.div(tf.cast(images, "float32"), 255) as tf.Tensor4D;
-}
 
 export function phases(config: Config, sample: SampleType): Phase[] {
   const rounds = Array.from({ length: config.joint.rounds }, (_, i) => joint(config, sample, i + 1));

@@ -20,6 +20,7 @@ const pretraining = z.object({
     .describe("pretraining stops when ten epochs lower the mean error of the ten before by less than this share"),
 });
 
+/** Relative weights are the published ones of COIL-20 at its mean |x|^2 = 195 and the published latents' mean |z|^2 = 441. */
 const fineTuning = z.object({
   steps: z.int().min(1).default(120).describe("updates at most, each on all samples"),
   learningRate: z.number().positive().default(1e-3).describe("of Adam"),

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../../runtime/errors.ts";
-import { parameter } from "../layers.ts";
+import { parameter, scaled } from "../layers.ts";
 import type { SampleType } from "../method.ts";
 import type { ParameterSpecs, Parameters } from "../parameters.ts";
 import type { Config } from "./config.ts";
@@ -68,9 +68,4 @@ export function decode(config: Config, sample: SampleType, parameters: Parameter
     x = tf.relu(tf.add(enlarged, parameter(parameters, `decoder.conv${i + 1}.bias`)));
   }
   return x;
-}
-
-/** Bytes as numbers in 0..1. */
-export function scaled(images: tf.Tensor): tf.Tensor4D {
-  return tf.div(tf.cast(images, "float32"), 255) as tf.Tensor4D;
 }

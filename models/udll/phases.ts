@@ -1,9 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { NumberArray } from "../../runtime/samples.ts";
-import { parameter, stopGradient } from "../layers.ts";
+import { parameter, scaled, stopGradient } from "../layers.ts";
 import type { Phase, Refinement, SampleType } from "../method.ts";
 import type { Config } from "./config.ts";
-import { decode, encode, scaled } from "./networks.ts";
+import { decode, encode } from "./networks.ts";
 
 /** The coefficients C, [n, n]: one row a sample, its own column without effect. */
 export const COEFFICIENTS = "coefficients";

@@ -46,11 +46,18 @@ interface Computed extends TensorType {
 /** tfjs operations that draw in JavaScript: inside a trace the draw would freeze into a constant. */
 const RANDOM_OPERATIONS = /^(rand|truncatedNormal|multinomial|dropout)/;
 
-/** A kernel without a lowering, by name, with the reason. */
-export class MissingKernel extends SubspanError {
-  constructor(name: string) {
-    const reason = REFUSED.get(name);
-    super("TRACE_REFUSED", `no lowering for kernel ${name}${reason === undefined ? "" : ` (${reason})`}`);
+/** Kernels without a lowering, all that a trace met: by name, with the reason and the model's node that calls it, if there is one. */
+export class MissingKernels extends SubspanError {
+  /** @param kernels - by name: the node, or "". */
+  constructor(kernels: ReadonlyMap<string, string>) {
+    const told = Array.from(kernels, ([name, node]) => {
+      const reason = REFUSED.get(name);
+      return { node, text: reason === undefined ? name : `${name} (${reason})` };
+    });
+    const [{ node, text }] = told as [(typeof told)[number]];
+    const one = `${node && `${node}: `}no lowering for kernel ${text}`;
+    const all = told.map((kernel) => `\n  ${kernel.text}${kernel.node && `, called by ${kernel.node}`}`).join("");
+    super("TRACE_REFUSED", told.length === 1 ? one : `no lowering for ${told.length} kernels:${all}`);
   }
 }
 
@@ -58,13 +65,22 @@ export class TracingBackend extends KernelBackend {
   readonly #data = new DataStorage<Entry>(this, engine());
   #graph: Graph | undefined;
   #nextId = 0;
+  readonly #missing = new Map<string, string>();
+  /** The node of a model whose kernels are called now; "" outside a model. */
+  node = "";
 
   /** Records into `graph` until the returned function is called. */
   record(graph: Graph): () => void {
     this.#graph = graph;
+    this.#missing.clear();
     return () => {
       this.#graph = undefined;
     };
+  }
+
+  /** @throws {MissingKernels} if the trace met any. */
+  refuseMissing(): void {
+    if (this.#missing.size > 0) throw new MissingKernels(this.#missing);
   }
 
   /** A tensor that is the value of the graph held as `stored`. */
@@ -151,18 +167,31 @@ export class TracingBackend extends KernelBackend {
   }
 
   /**
-   * A kernel without a lowering: what it makes of known numbers is a constant.
+   * A kernel without a lowering: what it makes of known numbers is a constant. Where it depends on the graph's inputs it is
+   * noted, and the trace goes on with tensors of the sizes it gives for zeros: so that one error names all that is missing.
    *
-   * @throws {MissingKernel} TRACE_REFUSED where it depends on the graph's inputs.
+   * @throws {MissingKernels} TRACE_REFUSED where the trace cannot go on.
    */
   unlowered(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
     this.refuseRandom();
     const known = getKernel(kernel, "cpu") && this.#known(kernel, inputs, attributes);
-    if (known === undefined) throw new MissingKernel(kernel);
+    if (known === undefined) return this.#standIn(kernel, inputs, attributes);
     const constant = ({ values, shape, dtype }: Computed) => {
       return { dataId: this.write(values, [...shape], dtype), shape: [...shape], dtype };
     };
     return single(known().map(constant));
+  }
+
+  #standIn(kernel: string, inputs: NamedTensorInfoMap, attributes: object): TensorInfo | TensorInfo[] {
+    if (!this.#missing.has(kernel)) this.#missing.set(kernel, this.node);
+    try {
+      const zeros = ({ shape, dtype }: TensorInfo) =>
+        util.makeZerosTypedArray(util.sizeFromShape(shape), dtype) as BackendValues;
+      const outputs = onCpu(kernel, inputs, attributes, zeros);
+      return single(outputs.map(({ shape, dtype }) => this.tensor({ shape, dtype }, { name: kernel, shape })));
+    } catch {
+      throw new MissingKernels(this.#missing);
+    }
   }
 
   /** @throws {SubspanError} TRACE_REFUSED inside one of tfjs's random operations. */

@@ -1,6 +1,7 @@
 import { registerOp } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../runtime/errors.ts";
+import { MissingKernels, TracingBackend } from "./backend.ts";
 
 /** A node of a Graph model, as tfjs-converter holds it. */
 export interface GraphModelNode {
@@ -191,7 +192,9 @@ export function runGraph(executor: GraphExecutor, inputs: tf.NamedTensorMap, out
   const nodes = executors.flatMap(({ graph }) => Object.values(graph.nodes));
   const before = nodes.map(({ op, category }) => ({ op, category }));
   const lists = new Lists();
-  let current: { readonly name: string; readonly op: string } | undefined;
+  const backend = tf.backend();
+  const tracer = backend instanceof TracingBackend ? backend : undefined;
+  let current = "";
   const forgetPlans = () => {
     for (const { compiledMap } of executors) compiledMap.clear();
   };
@@ -200,7 +203,8 @@ export function runGraph(executor: GraphExecutor, inputs: tf.NamedTensorMap, out
     const rule = isStatic(op) ? (RULES[op] as Rule) : undefined;
     const category = rule ? "custom" : node.category;
     const resume = () => {
-      current = { name, op };
+      current = `node ${name} (${op})`;
+      if (tracer) tracer.node = current;
     };
     if (rule) {
       running.set(node, { rule, lists, resume });
@@ -216,10 +220,11 @@ export function runGraph(executor: GraphExecutor, inputs: tf.NamedTensorMap, out
   try {
     return executor.execute(inputs, outputs);
   } catch (error) {
-    const place = current === undefined ? "" : `node ${current.name} (${current.op}): `;
+    if (error instanceof MissingKernels) throw error;
     const code = error instanceof SubspanError ? error.code : "TRACE_REFUSED";
-    throw new SubspanError(code, `${place}${(error as Error).message}`, { cause: error });
+    throw new SubspanError(code, `${current && `${current}: `}${(error as Error).message}`, { cause: error });
   } finally {
+    if (tracer) tracer.node = "";
     nodes.forEach((node, i) => {
       const { op, category } = before[i] as (typeof before)[number];
       node.op = op;

@@ -72,9 +72,13 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
       for (const [name, tensor] of Object.entries(settled("the function", fn(inputs))))
         addOutput(backend, name, settled(`output ${name}`, tensor), signature.outputs?.[name]);
     });
+    backend.refuseMissing();
     const live = liveNodes(graph);
     refuseTwins(namesIn(live));
     return live;
+  } catch (error) {
+    backend.refuseMissing();
+    throw error;
   } finally {
     stop();
     tf.setBackend(previous);

@@ -1,6 +1,6 @@
 import { type BackendValues, type NamedTensorInfoMap, type TensorInfo, util } from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
-import { MissingKernel, TracingBackend } from "../../export/backend.ts";
+import { MissingKernels, TracingBackend } from "../../export/backend.ts";
 import { Graph } from "../../export/graph.ts";
 import type { AnyLowering } from "../../export/lowering.ts";
 import { encodeModel, type Model } from "../../export/proto.ts";
@@ -73,7 +73,7 @@ export class LazyBackend extends TracingBackend {
 
   override unlowered(kernel: string): TensorInfo | TensorInfo[] {
     return this.#noting(() => {
-      throw new MissingKernel(kernel);
+      throw new MissingKernels(new Map([[kernel, ""]]));
     });
   }
 

@@ -381,6 +381,17 @@ describe("what a graph cannot hold is refused by name", () => {
     const model = await loadedGraph([placeholder("x", [-1]), node("Unique", "seen", ["x"])]);
     expect(refusal(model).message).toMatch(/^node seen \(Unique\): no lowering for kernel Unique/);
   });
+
+  test("several kernels without a lowering, each with the node that calls it", async () => {
+    const model = await loadedGraph([
+      placeholder("x", [-1]),
+      node("Unique", "seen", ["x"]),
+      node("Imag", "part", ["seen"]),
+    ]);
+    const { message } = refusal(model);
+    expect(message).toMatch(/^no lowering for 2 kernels:\n {2}Unique \(.*\), called by node seen \(Unique\)\n/);
+    expect(message).toMatch(/\n {2}Imag \(.*\), called by node part \(Imag\)$/);
+  });
 });
 
 describe("a broken graph is refused by name", () => {

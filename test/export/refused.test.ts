@@ -28,6 +28,18 @@ describe("kernels that can have no lowering", () => {
     expect(refusal(({ x }) => ({ y: tf.unique(x!, 0).values }))).toBe(message);
   });
 
+  test("all of them in one error", () => {
+    const fn: TraceFunction = ({ x }) => {
+      const scores = tf.sum(x!, 1) as tf.Tensor1D;
+      const kept = tf.image.nonMaxSuppression(x as tf.Tensor2D, scores, 3);
+      const band = tf.engine().runKernel("MatrixBandPart", { input: tf.unique(x!, 0).values }) as tf.Tensor;
+      return { kept, band };
+    };
+    const [title, ...lines] = refusal(fn).split("\n");
+    expect(title).toBe("no lowering for 3 kernels:");
+    expect(lines.map((line) => line.split(" ")[2])).toEqual(["NonMaxSuppressionV3", "Unique", "MatrixBandPart"]);
+  });
+
   test("boxes without padding: what to use instead is said", () => {
     const suppressed =
       (pad: boolean): TraceFunction =>

@@ -72,6 +72,17 @@ export async function toyContent(manifest = toyManifest()): Promise<BundleConten
     parts: { encoder: trace(({ features }) => ({ latent: tf.add(features as tf.Tensor, 0) }), { inputs: INPUTS }) },
     parity: { tolerance: PARITY_TOLERANCE, comparisons: [compareOutputs("itself", outputs, outputs)] },
     card: "# toy\n",
-    preview: { points: { x: [0], y: [0], label: [0], variance: [1, 0] }, thumbnails: [null, null, null] },
+    preview: {
+      points: { x: [0], y: [0], label: [0] },
+      projection: {
+        mean: [0, 0, 0],
+        axes: [
+          [1, 0, 0],
+          [0, 1, 0],
+        ],
+      },
+      thumbnails: [null, null, null],
+      more: [[], [], []],
+    },
   };
 }

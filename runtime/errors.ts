@@ -5,8 +5,8 @@
  *   with 2.
  * - ASSIGN_FAILED: ONNX Runtime gave up on a checked graph and checked samples, for want of memory most likely.
  * - PARITY_FAILED: an exported graph computes something else than what it was exported from; it is not written.
- * - SOURCE_*: samples that cannot be read; MODEL_*: a tfjs model that cannot be read; BUNDLE_*: a bundle that cannot be
- *   trusted; GRAPH_*: a graph that is not allowed.
+ * - SOURCE_*: samples that cannot be read; IMAGE_*: a picture that cannot be assigned; MODEL_*: a tfjs model that
+ *   cannot be read; BUNDLE_*: a bundle that cannot be trusted; GRAPH_*: a graph that is not allowed.
  */
 export type ErrorCode =
   | "USAGE"
@@ -16,12 +16,19 @@ export type ErrorCode =
   | "NOT_FINITE"
   | "SOURCE_MISSING"
   | "SOURCE_INVALID"
+  | "IMAGE_INVALID"
+  | "IMAGE_EMPTY"
+  | "IMAGE_TOO_LARGE"
+  | "IMAGE_ANIMATED"
+  | "IMAGE_CMYK"
   | "MODEL_MISSING"
   | "MODEL_INVALID"
   | "DEPENDENCY_MISSING"
   | "TOO_FEW_SAMPLES"
   | "BUNDLE_MISSING"
   | "BUNDLE_INVALID"
+  | "BUNDLE_TRUNCATED"
+  | "BUNDLE_VERSION"
   | "GRAPH_INVALID"
   | "GRAPH_REFUSED"
   | "TRACE_REFUSED"

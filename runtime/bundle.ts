@@ -1,3 +1,4 @@
+import { checkAborted } from "./abort.ts";
 import { SubspanError } from "./errors.ts";
 import { checkGraph, GRAPH_LIMITS, type GraphSummary, type GraphValue } from "./graph-check.ts";
 import {
@@ -10,6 +11,42 @@ import {
 } from "./manifest.ts";
 import { readZip } from "./zip.ts";
 
+/** What loading tells on its way, in the words and order of transformers.js; `file` is a path in the bundle. */
+export type LoadProgress = { readonly name: string } & (
+  | { readonly status: "initiate" | "download" | "done"; readonly file: string }
+  | {
+      readonly status: "progress";
+      readonly file: string;
+      /** Bytes. */
+      readonly loaded: number;
+      readonly total: number;
+      /** In percent. */
+      readonly progress: number;
+    }
+  | { readonly status: "ready" }
+);
+
+export interface ReadOptions {
+  /** Which of the bundle's graphs: model.onnx unless said. */
+  readonly precision?: Precision;
+  /** In place of the global fetch, for URLs. */
+  readonly fetch?: typeof fetch;
+  /** Stops reading and loading, with INTERRUPTED. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (event: LoadProgress) => void;
+  /**
+   * SHA-256 of what the source names first: of manifest.json where it names a bundle's folder, else of the file. Anything
+   * else is refused, and a cache has it without asking the network.
+   */
+  readonly sha256?: string;
+}
+
+/** Files by their SHA-256, kept from one load to the next. What it answers may be spoilt: readers check. */
+export interface FileCache {
+  get(sha256: string): Promise<Uint8Array | undefined>;
+  put(sha256: string, bytes: Uint8Array): Promise<void>;
+}
+
 /** Where the files of a bundle come from: a folder, a zip, a URL. */
 export interface BundleFiles {
   /** For messages: where this is. */
@@ -17,10 +54,17 @@ export interface BundleFiles {
   /**
    * Reads one file whole. `path` is safe to append: parts of letters, digits and "._-" between "/".
    *
-   * @throws {SubspanError} BUNDLE_MISSING if it is not there, BUNDLE_INVALID if it is longer than `maxBytes`.
+   * @param size - its bytes where they are known, for progress.
+   * @throws {SubspanError} BUNDLE_MISSING if it is not there, BUNDLE_INVALID if it is longer than `maxBytes`,
+   *   BUNDLE_TRUNCATED if it stops coming.
    */
-  read(path: string, maxBytes: number): Promise<Uint8Array>;
+  read(path: string, maxBytes: number, size?: number): Promise<Uint8Array>;
+  readonly cache?: FileCache | undefined;
+  readonly onProgress?: ReadOptions["onProgress"];
 }
+
+/** What is known of a file before it is read. */
+type ExpectedFile = Pick<ManifestFile, "path"> & Partial<ManifestFile>;
 
 /** A checked bundle. What its `read` answers has the size and hash the manifest says. */
 export interface Bundle {
@@ -42,14 +86,21 @@ const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04];
  * Opens a bundle: parses its manifest, checks the model's hash, operators and bounds, and that graph and manifest say
  * the same. Other files are checked when they are read, so a browser fetches only what it uses. Runs nothing.
  *
- * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, GRAPH_INVALID or GRAPH_REFUSED.
+ * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, BUNDLE_VERSION, BUNDLE_TRUNCATED, GRAPH_INVALID,
+ *   GRAPH_REFUSED or INTERRUPTED.
  */
-export async function openBundle(source: BundleFiles, precision: Precision = "fp32"): Promise<Bundle> {
+export async function openBundle(source: BundleFiles, options: ReadOptions = {}): Promise<Bundle> {
+  const { precision = "fp32", sha256, signal } = options;
   const where = `${source.origin}: manifest.json`;
-  const text = decode(await source.read("manifest.json", MANIFEST_BYTES), where);
+  const text = decode(await readChecked(source, { path: "manifest.json", ...(sha256 && { sha256 }) }), where);
+  checkAborted(signal);
   const { files, ...manifest } = parseManifest(parseJson(text, where));
-  const read = (path: string) => readChecked(source, files, path);
+  const read = async (path: string) => {
+    const file = files.find((entry) => entry.path === path);
+    return file === undefined ? missing(`${source.origin}: the manifest names no ${path}`) : readChecked(source, file);
+  };
   const model = await read(precision === "fp32" ? "model.onnx" : `model.${precision}.onnx`);
+  checkAborted(signal);
   const graph = checkGraph(model);
   const inside = graphManifest(graph);
   const names = Object.keys({ ...inside, ...manifest }) as (keyof GraphManifest)[];
@@ -72,36 +123,63 @@ export function openModel(model: Uint8Array): Bundle {
  * Opens the bytes of a stored zip or of a bare graph, told apart by how they begin. @throws {SubspanError} as
  * openBundle.
  */
-export async function openBytes(bytes: Uint8Array, origin: string, precision: Precision = "fp32"): Promise<Bundle> {
+export async function openBytes(bytes: Uint8Array, origin: string, options: ReadOptions = {}): Promise<Bundle> {
+  const { sha256, ...rest } = options;
+  await checkFile(bytes, { path: "the file", ...(sha256 && { sha256 }) }, origin);
   if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes);
   const files = readZip(bytes);
   const read = async (path: string) => files.get(path) ?? missing(`${origin}: has no ${path}`);
-  return openBundle({ origin, read }, precision);
+  return openBundle({ origin, read }, rest);
 }
 
 /** Opens what a URL names: `*.onnx`, `*.subspan`, or the folder of a bundle. @throws {SubspanError} as openBundle. */
-export async function openUrl(url: URL, precision: Precision = "fp32", fetcher = fetch): Promise<Bundle> {
-  if (/\.(onnx|subspan)$/.test(url.pathname))
-    return openBytes(await download(url, GRAPH_LIMITS.modelBytes, fetcher), url.href, precision);
+export async function openUrl(url: URL, options: ReadOptions = {}, cache?: FileCache): Promise<Bundle> {
+  const { sha256, ...rest } = options;
+  const [, file] = /([^/]+\.(?:onnx|subspan))$/.exec(url.pathname) ?? [];
   const folder = new URL(url);
-  if (!folder.pathname.endsWith("/")) folder.pathname += "/";
-  const read = (path: string, maxBytes: number) => {
-    const file = new URL(path, folder);
-    file.search = url.search;
-    return download(file, maxBytes, fetcher);
+  if (file === undefined && !folder.pathname.endsWith("/")) folder.pathname += "/";
+  const read = (path: string, maxBytes: number, size?: number) => {
+    const address = new URL(path, folder);
+    address.search = url.search;
+    return download(address, { path, maxBytes, size, name: url.href }, options);
   };
-  return openBundle({ origin: url.href, read }, precision);
+  const source = { origin: url.href, read, cache, onProgress: options.onProgress };
+  if (file === undefined) return openBundle(source, options);
+  const bytes = await readChecked(source, { path: file, ...(sha256 && { sha256 }) });
+  return openBytes(bytes, url.href, rest);
 }
 
-async function readChecked(source: BundleFiles, files: readonly ManifestFile[], path: string): Promise<Uint8Array> {
-  const file = files.find((entry) => entry.path === path);
-  if (file === undefined) return missing(`${source.origin}: the manifest names no ${path}`);
-  const bytes = await source.read(path, file.size);
-  const where = `${source.origin}: ${path}`;
-  if (bytes.length !== file.size) throw invalid(`${where}: expected ${file.size} bytes, got ${bytes.length}`);
+/** Reads a file from the cache, or where it comes from, and checks it against what is known of it. */
+async function readChecked(source: BundleFiles, file: ExpectedFile): Promise<Uint8Array> {
+  const { origin, cache, onProgress } = source;
+  onProgress?.({ status: "initiate", name: origin, file: file.path });
+  const bytes = (await kept(cache, file)) ?? (await readFresh(source, file));
+  onProgress?.({ status: "done", name: origin, file: file.path });
+  return bytes;
+}
+
+async function readFresh({ origin, cache, read }: BundleFiles, file: ExpectedFile): Promise<Uint8Array> {
+  const { path, size, sha256 } = file;
+  const bytes = await read(path, size ?? (path === "manifest.json" ? MANIFEST_BYTES : GRAPH_LIMITS.modelBytes), size);
+  await checkFile(bytes, file, origin);
+  if (sha256 !== undefined) await cache?.put(sha256, bytes);
+  return bytes;
+}
+
+/** What the cache has of a file, unless it is spoilt. */
+async function kept(cache: FileCache | undefined, { sha256: expected }: ExpectedFile): Promise<Uint8Array | undefined> {
+  const bytes = expected === undefined ? undefined : await cache?.get(expected);
+  return bytes !== undefined && (await sha256(bytes)) === expected ? bytes : undefined;
+}
+
+async function checkFile(bytes: Uint8Array, file: ExpectedFile, origin: string): Promise<void> {
+  const where = `${origin}: ${file.path}`;
+  if (file.size !== undefined && bytes.length < file.size) throw truncated(where, file.size, bytes.length);
+  if (file.size !== undefined && bytes.length > file.size)
+    throw invalid(`${where}: expected ${file.size} bytes, got ${bytes.length}`);
+  if (file.sha256 === undefined) return;
   const hash = await sha256(bytes);
   if (hash !== file.sha256) throw invalid(`${where}: expected sha256 ${file.sha256}, got ${hash}`);
-  return bytes;
 }
 
 /** SHA-256 in lower-case hexadecimal, as the manifest writes it. */
@@ -132,30 +210,58 @@ function checkSignature(graph: GraphSummary, { input, outputs }: GraphManifest):
   );
 }
 
-async function download(url: URL, maxBytes: number, fetcher: typeof fetch): Promise<Uint8Array> {
+interface Wanted {
+  readonly path: string;
+  readonly maxBytes: number;
+  readonly size: number | undefined;
+  /** Of the bundle, for progress. */
+  readonly name: string;
+}
+
+async function download(url: URL, wanted: Wanted, options: ReadOptions): Promise<Uint8Array> {
+  const { fetch: fetcher = globalThis.fetch, signal } = options;
   try {
-    const response = await fetcher(url);
+    const response = await fetcher(url, signal === undefined ? {} : { signal });
     if (!response.ok || response.body === null) return missing(`${url.href}: HTTP ${response.status}`);
-    return await readAll(response.body, maxBytes, url.href);
+    options.onProgress?.({ status: "download", name: wanted.name, file: wanted.path });
+    return await readBody(response, response.body, url.href, wanted, options);
   } catch (cause) {
+    checkAborted(signal);
     if (cause instanceof SubspanError) throw cause;
     return missing(`${url.href}: ${String(cause)}`, cause);
   }
 }
 
-async function readAll(body: ReadableStream<Uint8Array>, maxBytes: number, origin: string): Promise<Uint8Array> {
+async function readBody(
+  { headers }: Response,
+  body: ReadableStream<Uint8Array>,
+  origin: string,
+  { path, maxBytes, size, name }: Wanted,
+  { onProgress, signal }: ReadOptions,
+): Promise<Uint8Array> {
+  const length = headers.has("content-encoding")
+    ? Number.NaN
+    : Number.parseInt(headers.get("content-length") ?? "", 10);
   const chunks: Uint8Array[] = [];
-  let size = 0;
+  let loaded = 0;
   const reader = body.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    size += next.value.length;
-    if (size > maxBytes) {
+  const next = () =>
+    reader.read().catch((cause) => {
+      checkAborted(signal);
+      throw truncated(origin, length || size || "more", loaded, cause);
+    });
+  for (let part = await next(); !part.done; part = await next()) {
+    loaded += part.value.length;
+    if (loaded > maxBytes) {
       await reader.cancel();
       throw invalid(`${origin}: longer than ${maxBytes} bytes`);
     }
-    chunks.push(next.value);
+    chunks.push(part.value);
+    const total = Math.max(length || size || 0, loaded);
+    onProgress?.({ status: "progress", name, file: path, loaded, total, progress: (100 * loaded) / total });
   }
-  const bytes = new Uint8Array(size);
+  if (loaded < length) throw truncated(origin, length, loaded);
+  const bytes = new Uint8Array(loaded);
   let at = 0;
   for (const chunk of chunks) {
     bytes.set(chunk, at);
@@ -178,4 +284,9 @@ function missing(message: string, cause?: unknown): never {
 
 function invalid(message: string): SubspanError {
   return new SubspanError("BUNDLE_INVALID", message);
+}
+
+function truncated(where: string, expected: number | string, got: number, cause?: unknown): SubspanError {
+  const message = `${where}: expected ${expected} bytes, got ${got}: cut short`;
+  return new SubspanError("BUNDLE_TRUNCATED", message, cause === undefined ? undefined : { cause });
 }

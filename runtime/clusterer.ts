@@ -1,6 +1,7 @@
-import type { InferenceSession, Tensor } from "onnxruntime-common";
+import { abortable, checkAborted } from "./abort.ts";
 import type { Bundle } from "./bundle.ts";
 import type { Device, DeviceFailure, DeviceRequest } from "./devices.ts";
+import type { Engine, Outputs } from "./engine.ts";
 import { SubspanError } from "./errors.ts";
 import { type Batch, type Decoder, type Input, InputReader } from "./input.ts";
 import type { GraphManifest } from "./manifest.ts";
@@ -34,6 +35,8 @@ export interface AssignOptions<K extends OutputName = DefaultOutput> {
   readonly outputs?: readonly K[];
   /** Samples a run, 256 unless said: larger inputs are cut. */
   readonly batchSize?: number;
+  /** Stops before the next run, with INTERRUPTED; a run under way ends unwatched. */
+  readonly signal?: AbortSignal;
 }
 
 /** Where a clusterer runs, and why it does not run elsewhere. */
@@ -43,6 +46,10 @@ export interface Placement {
   readonly failures: readonly DeviceFailure[];
   /** Threads of one run; absent where ONNX Runtime chooses. */
   readonly threads?: number;
+  /** Whether it runs, and decodes images, in a thread of its own. */
+  readonly worker: boolean;
+  /** What could be better here, and why it is not: threads, the worker. */
+  readonly notes: readonly string[];
 }
 
 /** What a clusterer is, and where it runs. */
@@ -55,65 +62,8 @@ export interface ClustererInfo extends Placement {
   readonly nodes: number;
 }
 
-/** What both ONNX Runtime packages are to us. */
-export interface Runtime {
-  readonly InferenceSession: {
-    create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
-  };
-  readonly Tensor: new (type: "uint8" | "float32", data: Uint8Array | Float32Array, dims: readonly number[]) => Tensor;
-}
-
 const DEFAULT_OUTPUTS: readonly DefaultOutput[] = ["label", "confidence", "novelty"];
 const BATCH_SIZE = 256;
-
-/** One graph open on one device. */
-export class Engine {
-  readonly #runtime: Runtime;
-  readonly #session: InferenceSession;
-  readonly #manifest: GraphManifest;
-
-  private constructor(runtime: Runtime, session: InferenceSession, manifest: GraphManifest) {
-    this.#runtime = runtime;
-    this.#session = session;
-    this.#manifest = manifest;
-  }
-
-  /** Opens a graph and runs one sample of zeros, so that what cannot run fails here. */
-  static async open(runtime: Runtime, bundle: Bundle, options: InferenceSession.SessionOptions): Promise<Engine> {
-    const session = await runtime.InferenceSession.create(bundle.model, options);
-    const engine = new Engine(runtime, session, bundle.manifest);
-    const { input, outputs } = bundle.manifest;
-    const reader = new InputReader(input);
-    try {
-      await engine.run(
-        { data: reader.array(1), count: 1 },
-        outputs.map(({ name }) => name),
-      );
-    } catch (error) {
-      await session.release();
-      throw error;
-    }
-    return engine;
-  }
-
-  /** Runs a batch; what comes back is of the type and shape the manifest says. */
-  async run({ data, count }: Batch, fetches: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {
-    const { input, outputs } = this.#manifest;
-    const feed = new this.#runtime.Tensor(input.dtype, data, [count, ...input.shape.slice(1).map(Number)]);
-    const results = await this.#session.run({ [input.name]: feed }, fetches);
-    for (const { name, dtype, shape } of outputs) {
-      if (!fetches.includes(name)) continue;
-      const got = results[name]!;
-      if (got.type !== dtype || got.dims.join() !== [count, ...shape.slice(1)].join())
-        throw new Error(`${name}: expected ${dtype} [${[count, ...shape.slice(1)]}], got ${got.type} [${got.dims}]`);
-    }
-    return results;
-  }
-
-  release(): Promise<void> {
-    return this.#session.release();
-  }
-}
 
 /** An open clusterer: samples in, clusters out. Runs are queued, one at a time, as ONNX Runtime wants them. */
 export class Clusterer<Encoded = never> {
@@ -140,20 +90,22 @@ export class Clusterer<Encoded = never> {
    *
    * @param input - `{ data, shape }`, nested numbers, ImageData-like pixels, an encoded image, or a list of single
    *   samples. Images are uint8 [n, h, w, c] or one [h, w, c]; features float32 [n, d] or one [d]. Not to be changed
-   *   meanwhile.
-   * @throws {SubspanError} SHAPE_MISMATCH, DTYPE_MISMATCH, OUT_OF_RANGE, NOT_FINITE, or an encoded image's
-   *   SOURCE_INVALID; USAGE for an output the graph has not; ASSIGN_FAILED if ONNX Runtime gives up; DISPOSED.
+   *   meanwhile. Pixels and encoded images may be of any size and colour: see `fromRgba`. Arrays may not.
+   * @throws {SubspanError} SHAPE_MISMATCH, DTYPE_MISMATCH, OUT_OF_RANGE, NOT_FINITE; for encoded images IMAGE_INVALID,
+   *   IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_ANIMATED, IMAGE_CMYK; USAGE for an output the graph has not; ASSIGN_FAILED if
+   *   ONNX Runtime gives up; INTERRUPTED; DISPOSED.
    */
   async assign<K extends OutputName = DefaultOutput>(
     input: Input<Encoded>,
     options: AssignOptions<K> = {},
   ): Promise<Assignments<K>> {
-    const { outputs, batchSize } = this.#parse(options);
-    const batch = await this.#reader.read(input);
+    const { outputs, batchSize, signal } = this.#parse(options);
+    checkAborted(signal);
+    const batch = await abortable(this.#reader.read(input), signal);
     const collected = new Collector<K>(this.bundle.manifest, outputs, batch.count);
     for (let start = 0; start < batch.count; start += batchSize) {
       const part = this.#reader.slice(batch, start, start + batchSize);
-      collected.add(await this.#run(part, outputs), start);
+      collected.add(await this.#run(part, outputs, signal), start);
     }
     return collected.assignments;
   }
@@ -169,16 +121,17 @@ export class Clusterer<Encoded = never> {
     source: AsyncIterable<Input<Encoded>> | Iterable<Input<Encoded>>,
     options: AssignOptions<K> = {},
   ): AsyncGenerator<AssignmentsPart<K>, void, undefined> {
-    const { outputs, batchSize } = this.#parse(options);
+    const { outputs, batchSize, signal } = this.#parse(options);
     let running: Promise<AssignmentsPart<K>> | undefined;
     let start = 0;
     const run = async (batch: Batch, from: number) => {
       const collected = new Collector<K>(this.bundle.manifest, outputs, batch.count);
-      collected.add(await this.#run(batch, outputs), 0);
+      collected.add(await this.#run(batch, outputs, signal), 0);
       return { ...collected.assignments, start: from };
     };
     try {
       for await (const batch of this.#rebatch(source, batchSize)) {
+        checkAborted(signal);
         const before = running;
         running = run(batch, start);
         running.catch(() => {}); // it is awaited below, maybe after it failed
@@ -202,29 +155,34 @@ export class Clusterer<Encoded = never> {
     return this.dispose();
   }
 
-  #parse<K extends OutputName>(options: AssignOptions<K>): { outputs: readonly K[]; batchSize: number } {
+  #parse<K extends OutputName>(options: AssignOptions<K>) {
     this.#checkOpen();
-    const { batchSize = BATCH_SIZE, outputs = DEFAULT_OUTPUTS as readonly OutputName[] as readonly K[] } = options;
+    const { batchSize = BATCH_SIZE, signal } = options;
+    const outputs = options.outputs ?? (DEFAULT_OUTPUTS as readonly OutputName[] as readonly K[]);
     const known = this.bundle.manifest.outputs.map(({ name }) => name);
     const unknown = outputs.find((name) => !known.includes(name));
     if (unknown !== undefined || outputs.length === 0)
       throw new SubspanError("USAGE", `outputs: expected some of ${known.join(", ")}, got ${unknown ?? "none"}`);
     if (!Number.isSafeInteger(batchSize) || batchSize < 1)
       throw new SubspanError("USAGE", `batchSize: expected an integer from 1, got ${batchSize}`);
-    return { outputs, batchSize };
+    return { outputs, batchSize, signal };
   }
 
   #checkOpen(): void {
     if (this.#disposal !== undefined) throw new SubspanError("DISPOSED", `clusterer "${this.info.name}" is disposed`);
   }
 
-  async #run(batch: Batch, outputs: readonly OutputName[]): Promise<Readonly<Record<string, Tensor>>> {
+  async #run(batch: Batch, outputs: readonly OutputName[], signal: AbortSignal | undefined): Promise<Outputs> {
     this.#checkOpen();
-    const run = this.#queue.then(() => this.#engine.run(batch, outputs));
+    const run = this.#queue.then(() => {
+      checkAborted(signal);
+      return this.#engine.run(batch, outputs);
+    });
     this.#queue = run.catch(() => {});
     try {
-      return await run;
+      return await abortable(run, signal);
     } catch (cause) {
+      if (cause instanceof SubspanError) throw cause;
       const message = `${this.info.name}: ${batch.count} samples on ${this.info.device}: ${(cause as Error).message}`;
       throw new SubspanError("ASSIGN_FAILED", message, { cause });
     }
@@ -269,11 +227,11 @@ class Collector<K extends OutputName> {
   }
 
   /** Copies a run's outputs in, as samples from `start` on. */
-  add(results: Readonly<Record<string, Tensor>>, start: number): void {
+  add(results: Outputs, start: number): void {
     for (const [name, { data, width }] of this.#arrays) {
-      const from = results[name]!.data;
+      const from = results[name]!;
       if (from instanceof BigInt64Array) copyLow(from, data, start);
-      else data.set(from as Float32Array, start * width);
+      else data.set(from, start * width);
     }
   }
 }

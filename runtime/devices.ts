@@ -24,7 +24,7 @@ export interface Opened<T> {
  * @param ladder - what this platform offers, best first; the last one works everywhere.
  * @param open - throws why a device cannot be used. It is tried with a sample there: a session may open and fail to
  *   run.
- * @throws {SubspanError} DEVICE_UNAVAILABLE with the reason of every device tried.
+ * @throws {SubspanError} DEVICE_UNAVAILABLE with the reason of every device tried; INTERRUPTED as `open` does.
  */
 export async function walkLadder<T>(
   request: DeviceRequest,
@@ -38,6 +38,7 @@ export async function walkLadder<T>(
       if (!ladder.includes(device)) throw new Error(`not offered here; there is ${ladder.join(", ")}`);
       return { device, opened: await open(device), failures };
     } catch (error) {
+      if (error instanceof SubspanError && error.code === "INTERRUPTED") throw error;
       failures.push({ device, reason: reasonOf(error) });
     }
   }

@@ -1,5 +1,14 @@
 /** What Node's door (node.ts) and the browser's (web.ts) share. Both re-export all of it. */
-export { type Bundle, type BundleFiles, openBundle, openModel, type Precision, sha256 } from "./bundle.ts";
+export {
+  type Bundle,
+  type BundleFiles,
+  type LoadProgress,
+  openBundle,
+  openModel,
+  type Precision,
+  type ReadOptions,
+  sha256,
+} from "./bundle.ts";
 export {
   type Assignments,
   type AssignmentsPart,
@@ -26,5 +35,5 @@ export {
   METADATA_KEY,
   parseManifest,
 } from "./manifest.ts";
-export type { Pixels } from "./pixels.ts";
+export { fromRgba, type Pixels } from "./pixels.ts";
 export type { NumberArray, Samples } from "./samples.ts";

@@ -30,13 +30,15 @@ export type Input<Encoded = never> =
   | Encoded
   | readonly (ArrayInput | PixelInput | Float32Array | Encoded)[];
 
-/** Turns one encoded image into pixels. */
-export type Decoder<Encoded> = (image: Encoded, channels: number) => Promise<Pixels>;
+/** Turns one encoded image into pixels of the shape wanted. */
+export type Decoder<Encoded> = (image: Encoded, shape: Pixels["shape"]) => Promise<Pixels>;
 
 /** Checked samples, flat, ready to feed. */
 export interface Batch {
   readonly data: Uint8Array | Float32Array;
   readonly count: number;
+  /** Whether the array, whole, is nobody else's: it may be given away. */
+  readonly own?: boolean;
 }
 
 /** Images decoded at once. */
@@ -77,11 +79,12 @@ export class InputReader<Encoded> {
       data.set(part.data, at);
       at += part.data.length;
     }
-    return { data, count };
+    return { data, count, own: true };
   }
 
   /** Samples [start, end) of a batch, not copied. */
   slice(batch: Batch, start: number, end: number): Batch {
+    if (start === 0 && end >= batch.count) return batch;
     const stop = Math.min(end, batch.count);
     return { data: batch.data.subarray(start * this.sampleSize, stop * this.sampleSize), count: stop - start };
   }
@@ -106,16 +109,16 @@ export class InputReader<Encoded> {
       const { data, width, height, shape } = input as Partial<PixelInput & ArrayInput>;
       if (Array.isArray(shape)) return this.#array({ data: data!, shape });
       if (Number.isInteger(width) && data!.length === width! * height! * 4)
-        return this.#array(fromRgba(data!, height!, width!, this.#channels()));
+        return { ...this.#array(fromRgba(data!, height!, width!, this.#imageShape())), own: true };
     }
     if (this.#decode === undefined || this.#input.kind !== "images" || isPlain(input))
       throw this.#mismatch("DTYPE_MISMATCH", describe(input));
-    return this.#array(await this.#decode(input as Encoded, this.#channels()));
+    return { ...this.#array(await this.#decode(input as Encoded, this.#imageShape())), own: true };
   }
 
-  #channels(): number {
+  #imageShape(): Pixels["shape"] {
     if (this.#input.kind !== "images") throw this.#mismatch("DTYPE_MISMATCH", "an image");
-    return this.#sample[2]!;
+    return this.#sample as unknown as Pixels["shape"];
   }
 
   #array({ data, shape }: ArrayInput): Batch {
@@ -165,7 +168,7 @@ export class InputReader<Encoded> {
       }
     };
     fill(rows, 0);
-    return { data, count };
+    return { data, count, own: true };
   }
 
   /** The shape the first of every rows has; `fill` holds the others to it. */

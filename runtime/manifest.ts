@@ -1,4 +1,4 @@
-import { SubspanError } from "./errors.ts";
+import { type ErrorCode, SubspanError } from "./errors.ts";
 import { GRAPH_LIMITS, type GraphSummary } from "./graph-check.ts";
 
 /** Where a graph's metadata_props hold its own manifest, so that `model.onnx` alone is enough. */
@@ -63,10 +63,12 @@ export interface Manifest extends GraphManifest {
 /**
  * Parses a bundle's manifest.json. Fields it does not know are left out of the answer.
  *
- * @throws {SubspanError} BUNDLE_INVALID, naming the field, what was expected and what came.
+ * @throws {SubspanError} BUNDLE_VERSION for another format version; BUNDLE_INVALID, naming the field, what was
+ *   expected and what came.
  */
 export function parseManifest(json: unknown): Manifest {
   const root = field(json, "manifest");
+  checkVersion(root);
   const files = root.get("files").items(fileOf);
   const paths = files.map(({ path }) => path.toLowerCase());
   const twice = paths.findIndex((path, i) => paths.indexOf(path) !== i);
@@ -77,13 +79,22 @@ export function parseManifest(json: unknown): Manifest {
 /**
  * Parses the manifest inside a graph.
  *
- * @throws {SubspanError} BUNDLE_INVALID if there is none, or one that is wrong.
+ * @throws {SubspanError} BUNDLE_INVALID if there is none, or one that is wrong; BUNDLE_VERSION.
  */
 export function graphManifest(graph: GraphSummary): GraphManifest {
   const text = graph.metadata[METADATA_KEY];
   if (text === undefined)
     throw new SubspanError("BUNDLE_INVALID", `the graph is no clusterer: it has no metadata "${METADATA_KEY}"`);
-  return parseGraphManifest(field(parseJson(text, "the graph's manifest"), "the graph's manifest"));
+  const root = field(parseJson(text, "the graph's manifest"), "the graph's manifest");
+  checkVersion(root);
+  return parseGraphManifest(root);
+}
+
+/** First of all: what another version means by a field is not known here. @throws {SubspanError} BUNDLE_VERSION. */
+function checkVersion(root: Field): void {
+  const version = root.get("formatVersion");
+  if (version.optional((field) => field.integer(1)) !== FORMAT_VERSION)
+    version.fail(`${FORMAT_VERSION}, the format of this version of subspan`, undefined, "BUNDLE_VERSION");
 }
 
 /** JSON or BUNDLE_INVALID, naming `what`. */
@@ -112,8 +123,8 @@ class Field {
     this.#path = path;
   }
 
-  fail(expected: string, got = show(this.#value)): never {
-    throw new SubspanError("BUNDLE_INVALID", `${this.#path}: expected ${expected}, got ${got}`);
+  fail(expected: string, got = show(this.#value), code: ErrorCode = "BUNDLE_INVALID"): never {
+    throw new SubspanError(code, `${this.#path}: expected ${expected}, got ${got}`);
   }
 
   get(name: string): Field {
@@ -182,7 +193,7 @@ function parseGraphManifest(root: Field): GraphManifest {
   const metrics = root.get("metrics").optional((record) => record.record((metric) => metric.number()));
   const data = root.get("data");
   return {
-    formatVersion: root.get("formatVersion").one(FORMAT_VERSION),
+    formatVersion: FORMAT_VERSION,
     name: root.get("name").text(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "a name of letters, digits, '.', '_' and '-'"),
     method: root.get("method").text(),
     readout: root.get("readout").text(),

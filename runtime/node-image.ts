@@ -1,27 +1,28 @@
 import { readFile } from "node:fs/promises";
 import type { Sharp, SharpOptions } from "sharp";
 import { SubspanError } from "./errors.ts";
+import { checkImageHeader, MAX_PIXELS, tooLarge } from "./image-header.ts";
 import { fromRgba, type Pixels } from "./pixels.ts";
-
-/** Past this an image is refused before it is decoded: 8,192 x 8,192. */
-const MAX_PIXELS = 2 ** 26;
 
 type SharpModule = (input: Uint8Array, options: SharpOptions) => Sharp;
 
+/** What Node decodes: the path of an image file, or its bytes. */
+export type EncodedImage = string | URL | Uint8Array;
+
 /**
- * Decodes an image file with the optional package `sharp`: any format it reads, turned upright, sRGB, 8 bits a channel.
- * Its size is kept: scaling would be a second preprocessing beside the graph's.
+ * Decodes an image file with the optional package `sharp`, any format it reads, turned upright, sRGB, 8 bits a channel, and
+ * makes it of the shape wanted, see `fromRgba`.
  *
  * @param image - a path, or the bytes of an image file.
- * @param channels - 1 for grey, 3 for RGB, 4 for RGBA.
- * @returns uint8 [h, w, channels].
- * @throws {SubspanError} DEPENDENCY_MISSING without sharp, SOURCE_MISSING for no such file, SOURCE_INVALID for no
- *   image.
+ * @param shape - [h, w, c]; c is 1 for grey, 3 for RGB, 4 for RGBA.
+ * @throws {SubspanError} DEPENDENCY_MISSING without sharp, SOURCE_MISSING for no such file, IMAGE_INVALID for no image;
+ *   IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_ANIMATED, IMAGE_CMYK before it is decoded.
  */
-export async function decodeImage(image: string | URL | Uint8Array, channels: number): Promise<Pixels> {
-  const sharp = await loadSharp();
+export async function decodeImage(image: EncodedImage, shape: Pixels["shape"]): Promise<Pixels> {
   const name = image instanceof Uint8Array ? `an image of ${image.length} bytes` : String(image);
   const bytes = image instanceof Uint8Array ? image : await read(image);
+  checkImageHeader(bytes, name);
+  const sharp = await loadSharp();
   try {
     const pipeline = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "error" });
     const { data, info } = await pipeline
@@ -30,9 +31,11 @@ export async function decodeImage(image: string | URL | Uint8Array, channels: nu
       .ensureAlpha()
       .raw({ depth: "uchar" })
       .toBuffer({ resolveWithObject: true });
-    return fromRgba(data, info.height, info.width, channels);
+    return fromRgba(data, info.height, info.width, shape);
   } catch (cause) {
-    throw new SubspanError("SOURCE_INVALID", `${name}: not an image: ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    if (message.includes("exceeds pixel limit")) throw tooLarge(name);
+    throw new SubspanError("IMAGE_INVALID", `${name}: not an image: ${message}`, { cause });
   }
 }
 

@@ -1,79 +1,98 @@
 import { readFile, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Bundle, openBundle, openBytes, openUrl, type Precision } from "./bundle.ts";
-import { Clusterer, Engine } from "./clusterer.ts";
-import { type Device, type DeviceRequest, walkLadder } from "./devices.ts";
+import { Worker } from "node:worker_threads";
+import { type Bundle, openBundle, openBytes, openUrl, type ReadOptions } from "./bundle.ts";
+import type { Clusterer } from "./clusterer.ts";
+import type { Device } from "./devices.ts";
 import { SubspanError } from "./errors.ts";
 import { GRAPH_LIMITS } from "./graph-check.ts";
+import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
 import { NODE_LADDER, whyNot } from "./node-devices.ts";
-import { decodeImage } from "./node-image.ts";
+import { decodeImage, type EncodedImage } from "./node-image.ts";
+import { openNodeSession } from "./node-session.ts";
+import { type EngineSetup, RemoteEngine, type Thread } from "./remote.ts";
 
 export * from "./index.ts";
-export { decodeImage };
+export { decodeImage, type EncodedImage };
 
-/** What Node decodes: the path of an image file, or its bytes. */
-export type EncodedImage = string | URL | Uint8Array;
-
-export interface ReadOptions {
-  /** Which of the bundle's graphs: model.onnx unless said. */
-  readonly precision?: Precision;
-  /** In place of the global fetch, for URLs. */
-  readonly fetch?: typeof fetch;
-}
-
-export interface LoadOptions extends ReadOptions {
-  /** `auto` (unless said) walks cuda, webgpu, cpu; a named device falls back to those after it. */
-  readonly device?: DeviceRequest;
-  /** A named device that fails is an error, not a fallback. */
-  readonly strict?: boolean;
+/** `device: "auto"` walks cuda, webgpu, cpu. */
+export interface LoadOptions extends CommonLoadOptions {
   /** Threads of one run on the CPU; unless said, as many as there are cores. */
   readonly threads?: number;
+  /** Runs, and decodes images, in a worker thread: a run blocks the thread it is in while it computes. */
+  readonly worker?: boolean;
 }
 
 /**
- * Opens a clusterer with onnxruntime-node. A run blocks the thread while it computes: servers use worker threads.
+ * Opens a clusterer with onnxruntime-node.
  *
  * @param source - a bundle's folder, `.subspan` or `.onnx`: a path, a file or http(s) URL, its bytes, or what
  *   `readBundle` answered. Nothing of it runs, and nothing outside it is read.
- * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, GRAPH_INVALID, GRAPH_REFUSED, or DEVICE_UNAVAILABLE.
+ * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, BUNDLE_VERSION, BUNDLE_TRUNCATED, GRAPH_INVALID,
+ *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED.
  */
 export async function loadClusterer(
   source: string | URL | Uint8Array | Bundle,
   options: LoadOptions = {},
 ): Promise<Clusterer<EncodedImage>> {
-  const { device: requested = "auto", strict = false, threads } = options;
   const isSource = typeof source === "string" || source instanceof URL || source instanceof Uint8Array;
   const bundle = isSource ? await readBundle(source, options) : source;
-  const { device, opened, failures } = await walkLadder(requested, strict, NODE_LADDER, (rung) =>
-    openOn(rung, bundle, threads),
-  );
-  return new Clusterer(
-    opened,
-    bundle,
-    { device, requested, failures, ...(threads === undefined ? {} : { threads }) },
-    decodeImage,
-  );
+  return openClusterer(bundle, options, NODE_LADDER, (device) => openOn(device, bundle, options));
 }
 
 /** Reads and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
 export async function readBundle(source: string | URL | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
-  const { precision = "fp32", fetch: fetcher = fetch } = options;
-  if (source instanceof Uint8Array) return openBytes(source, "bundle", precision);
+  if (source instanceof Uint8Array) return openBytes(source, "bundle", options);
   const url = source instanceof URL || /^(https?|file):/.test(source) ? new URL(source) : undefined;
-  if (url !== undefined && url.protocol !== "file:") return openUrl(url, precision, fetcher);
+  if (url !== undefined && url.protocol !== "file:") return openUrl(url, options);
   const path = url === undefined ? String(source) : fileURLToPath(url);
   const found = await stat(path).catch((cause) => missing(path, cause));
-  if (!found.isDirectory()) return openBytes(await readFileOf(path, GRAPH_LIMITS.modelBytes), path, precision);
-  return openBundle({ origin: path, read: (name, maxBytes) => readInside(path, name, maxBytes) }, precision);
+  if (!found.isDirectory()) return openBytes(await readFileOf(path, GRAPH_LIMITS.modelBytes), path, options);
+  const read = (name: string, maxBytes: number) => readInside(path, name, maxBytes);
+  return openBundle({ origin: path, read, onProgress: options.onProgress }, options);
 }
 
-async function openOn(device: Device, bundle: Bundle, threads: number | undefined): Promise<Engine> {
+async function openOn(device: Device, bundle: Bundle, options: LoadOptions): Promise<OpenedEngine<EncodedImage>> {
+  const { threads, worker = false } = options;
   const reason = await whyNot(device);
   if (reason !== undefined) throw new Error(reason);
-  const executionProviders = [device];
-  const intraOp = threads === undefined ? {} : { intraOpNumThreads: threads };
-  return Engine.open(await import("onnxruntime-node"), bundle, { executionProviders, logSeverityLevel: 3, ...intraOp });
+  const setup = { model: bundle.model, manifest: bundle.manifest, device, threads };
+  const placement = { worker, notes: [], ...(threads === undefined ? {} : { threads }) };
+  if (!worker) return { engine: await openNodeSession(setup), decode: decodeImage, ...placement };
+  return { ...(await openInWorker(setup)), ...placement };
+}
+
+async function openInWorker(setup: EngineSetup): Promise<Pick<OpenedEngine<EncodedImage>, "engine" | "decode">> {
+  const engine = await RemoteEngine.open<string | Uint8Array>(startWorker(), setup);
+  return {
+    engine,
+    decode: (image, shape) => engine.decode(image instanceof URL ? fileURLToPath(image) : image, shape),
+  };
+}
+
+/** A worker that keeps the process alive while it has something to answer, and no longer. */
+function startWorker(): Thread {
+  const worker = new Worker(new URL("./node-worker.js", import.meta.url));
+  let asked = 0;
+  return {
+    post: (message, transfer) => {
+      if (asked++ === 0) worker.ref();
+      worker.postMessage(message, transfer);
+    },
+    listen: (listener) =>
+      worker.on("message", (message) => {
+        if (--asked === 0) worker.unref();
+        listener(message);
+      }),
+    onFailure: (listener) => {
+      worker.on("error", ({ message }) => listener(message));
+      worker.on("exit", (code) => listener(`it ended with ${code}`));
+    },
+    end: async () => {
+      await worker.terminate();
+    },
+  };
 }
 
 /** Reads a file of a folder, which may be a link itself, while nothing in it may be. */

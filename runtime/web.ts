@@ -1,30 +1,33 @@
-import { type Bundle, openBytes, openUrl, type Precision } from "./bundle.ts";
-import { Clusterer, Engine } from "./clusterer.ts";
-import { type Device, type DeviceRequest, walkLadder } from "./devices.ts";
-import { decodeImage, type WebImage } from "./web-image.ts";
+import { type Bundle, type ReadOptions as CommonReadOptions, openBytes, openUrl } from "./bundle.ts";
+import type { Clusterer } from "./clusterer.ts";
+import type { Device } from "./devices.ts";
+import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
+import { type EngineSetup, RemoteEngine, type Thread, ThreadFailure } from "./remote.ts";
+import { clearCache, webCache } from "./web-cache.ts";
+import { decodeImage, toBitmap, type WebImage } from "./web-image.ts";
+import { openWebSession } from "./web-session.ts";
 
 export * from "./index.ts";
-export { decodeImage, type WebImage };
+export { clearCache, decodeImage, type WebImage };
 
-export interface ReadOptions {
-  /** Which of the bundle's graphs: model.onnx unless said. */
-  readonly precision?: Precision;
-  /** In place of the global fetch: for a cache, or progress. */
-  readonly fetch?: typeof fetch;
+export interface ReadOptions extends CommonReadOptions {
+  /** Whether files are kept in the browser by their hash, and had from there: yes unless said. */
+  readonly cache?: boolean;
 }
 
-export interface LoadOptions extends ReadOptions {
-  /** `auto` (unless said) walks webgpu, wasm. */
-  readonly device?: DeviceRequest;
-  /** A named device that fails is an error, not a fallback. */
-  readonly strict?: boolean;
-  /**
-   * WebAssembly threads; unless said, up to 4 on a cross-origin isolated page, else 1. The first load of a page
-   * decides.
-   */
+export interface LoadOptions extends CommonLoadOptions, ReadOptions {
+  /** WebAssembly threads: up to 4 on a cross-origin isolated page unless said, and always 1 on others. */
   readonly threads?: number;
-  /** The folder onnxruntime-web's .wasm files are served from; unless said, where the bundler put them. */
-  readonly wasmPaths?: string;
+  /**
+   * The folder that onnxruntime-web's .wasm and .mjs files are served from, as `subspan wasm` fills it, relative to the
+   * page; unless said, where the bundler put them. Never another host unless it is said.
+   */
+  readonly wasmPaths?: string | URL;
+  /**
+   * Unless said, a Web Worker if one starts, else the page. `true`: a worker or an error. `false`: the page, which stands
+   * still while a run computes; there the first load decides how many threads there are.
+   */
+  readonly worker?: boolean;
 }
 
 /** Best first. */
@@ -36,43 +39,89 @@ const WEB_LADDER: readonly Device[] = ["webgpu", "wasm"];
  *
  * @param source - a bundle's folder, `.subspan` or `.onnx`: a URL (relative to the page), a File, bytes, or what
  *   `readBundle` answered. Samples never leave the page.
- * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, GRAPH_INVALID, GRAPH_REFUSED, or DEVICE_UNAVAILABLE.
+ * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, BUNDLE_VERSION, BUNDLE_TRUNCATED, GRAPH_INVALID,
+ *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED.
  */
 export async function loadClusterer(
   source: string | URL | Blob | Uint8Array | Bundle,
   options: LoadOptions = {},
 ): Promise<Clusterer<WebImage>> {
-  const { device: requested = "auto", strict = false } = options;
-  const threads = options.threads ?? defaultThreads();
   const bundle = isSource(source) ? await readBundle(source, options) : source;
-  const { device, opened, failures } = await walkLadder(requested, strict, WEB_LADDER, (rung) =>
-    openOn(rung, bundle, threads, options.wasmPaths),
-  );
-  return new Clusterer(opened, bundle, { device, requested, failures, threads }, decodeImage);
+  return openClusterer(bundle, options, WEB_LADDER, (device) => openOn(device, bundle, options));
 }
 
 /** Fetches and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
 export async function readBundle(source: string | URL | Blob | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
-  const { precision = "fp32", fetch: fetcher = (...request) => fetch(...request) } = options;
-  if (source instanceof Uint8Array) return openBytes(source, "bundle", precision);
-  if (source instanceof Blob) return openBytes(new Uint8Array(await source.arrayBuffer()), "file", precision);
-  return openUrl(new URL(source, globalThis.location?.href), precision, fetcher);
+  if (source instanceof Uint8Array) return openBytes(source, "bundle", options);
+  if (source instanceof Blob) return openBytes(new Uint8Array(await source.arrayBuffer()), "file", options);
+  return openUrl(new URL(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
 }
 
 function isSource(source: string | URL | Blob | Uint8Array | Bundle): source is string | URL | Blob | Uint8Array {
   return typeof source === "string" || [URL, Blob, Uint8Array].some((type) => source instanceof type);
 }
 
-function defaultThreads(): number {
-  return globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+async function openOn(device: Device, bundle: Bundle, options: LoadOptions): Promise<OpenedEngine<WebImage>> {
+  if (device === "webgpu") await checkAdapter();
+  const { threads, notes } = threadsOf(options.threads);
+  const wasmPaths = options.wasmPaths === undefined ? undefined : folderUrl(options.wasmPaths);
+  const setup = { model: bundle.model, manifest: bundle.manifest, device, threads, wasmPaths };
+  if (options.worker !== false && (options.worker || "Worker" in globalThis)) {
+    try {
+      return { ...(await openInWorker(setup)), threads, worker: true, notes };
+    } catch (error) {
+      if (options.worker || !(error instanceof ThreadFailure)) throw error;
+      notes.push(`in the page: ${error.message}`);
+    }
+  }
+  const runtime = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
+  return { engine: await openWebSession(runtime, setup), decode: decodeImage, threads, worker: false, notes };
 }
 
-async function openOn(device: Device, bundle: Bundle, threads: number, wasmPaths: string | undefined): Promise<Engine> {
-  if (device === "webgpu") await checkAdapter();
-  const runtime = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
-  runtime.env.wasm.numThreads = threads;
-  if (wasmPaths !== undefined) runtime.env.wasm.wasmPaths = wasmPaths;
-  return Engine.open(runtime, bundle, { executionProviders: [device], logSeverityLevel: 3 });
+function threadsOf(asked: number | undefined): { threads: number; notes: string[] } {
+  const isolated = globalThis.crossOriginIsolated;
+  const threads = asked ?? Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1);
+  if (isolated || threads === 1) return { threads, notes: [] };
+  const note = `1 thread, not ${threads}: the page is not cross-origin isolated by COOP and COEP headers`;
+  return { threads: 1, notes: [note] };
+}
+
+function folderUrl(folder: string | URL): string {
+  const { href } = new URL(folder, globalThis.document?.baseURI ?? globalThis.location?.href);
+  return href.endsWith("/") ? href : `${href}/`;
+}
+
+/** Bundlers find workers by these very words. Each joins our code with one build of onnxruntime-web. */
+function startWorker(device: Device): Worker {
+  return device === "webgpu"
+    ? new Worker(new URL("./web-worker-webgpu.js", import.meta.url), { type: "module" })
+    : new Worker(new URL("./web-worker-wasm.js", import.meta.url), { type: "module" });
+}
+
+async function openInWorker(setup: EngineSetup): Promise<Pick<OpenedEngine<WebImage>, "engine" | "decode">> {
+  const engine = await RemoteEngine.open<Blob | ImageBitmap>(threadOf(setup.device), setup);
+  const decode = async (image: WebImage, shape: readonly [number, number, number]) => {
+    if (image instanceof Blob || image instanceof ImageBitmap) return engine.decode(image, shape);
+    const bitmap = await toBitmap(image); // what is of the document stays on the page
+    return engine.decode(bitmap, shape).finally(() => bitmap.close());
+  };
+  return { engine, decode };
+}
+
+function threadOf(device: Device): Thread {
+  let worker: Worker;
+  try {
+    worker = startWorker(device);
+  } catch (cause) {
+    throw new ThreadFailure(`no worker: ${(cause as Error).message}`, { cause });
+  }
+  return {
+    post: (message, transfer) => worker.postMessage(message, [...transfer]),
+    listen: (listener) => worker.addEventListener("message", ({ data }) => listener(data)),
+    onFailure: (listener) =>
+      worker.addEventListener("error", ({ message }) => listener(message ?? "its script does not load")),
+    end: async () => worker.terminate(),
+  };
 }
 
 /** `navigator.gpu` alone says nothing: machines without a usable GPU have it, and no adapter. */

@@ -92,11 +92,13 @@ function violations(sources: Sources): string[] {
 }
 
 /** Imports of files that are not there. */
+/** A worker's file goes by the name it is built to, ".js". */
 function dangling(sources: Sources): string[] {
+  const there = (path: string) => sources.has(path) || sources.has(path.replace(/\.js$/, ".ts"));
   return Array.from(sources).flatMap(([path, text]) =>
     specifiers(text)
       .filter((name) => /^\.{1,2}\/.*\.(ts|js)$/.test(name))
-      .filter((name) => RULES[resolved(path, name).split("/")[0] as Folder] && !sources.has(resolved(path, name)))
+      .filter((name) => RULES[resolved(path, name).split("/")[0] as Folder] && !there(resolved(path, name)))
       .map((name) => `${path}: ${name}`),
   );
 }

@@ -98,7 +98,6 @@ test.each(paths)("a manifest that names %j is refused", async (path) => {
 const drop = (name: string) => (manifest: Record<string, unknown>) => ({ ...manifest, [name]: undefined });
 const put = (change: object) => (manifest: Record<string, unknown>) => ({ ...manifest, ...change });
 const wrong: [string, (manifest: Record<string, unknown>) => unknown, RegExp][] = [
-  ["a later format", put({ formatVersion: 2 }), /manifest\.formatVersion: expected 1, got 2/],
   ["no input", drop("input"), /manifest\.input: expected an object, got nothing/],
   ["a string of clusters", put({ clusters: "3" }), /manifest\.clusters: expected an integer .*, got "3"/],
   ["a size too few", put({ clusterSizes: [1, 2] }), /manifest\.clusterSizes: expected 3 items/],
@@ -112,12 +111,20 @@ test.each(wrong)("a manifest with %s is refused", async (_, change, message) => 
   await expect(open(toyBundle(change))).rejects.toEqual(fails("BUNDLE_INVALID", message));
 });
 
+test("another format version is told first, whatever else is unknown", async () => {
+  const version = /manifest\.formatVersion: expected 1, the format of this version of subspan, got 2/;
+  const later = () => ({ formatVersion: 2, everything: "else" });
+  await expect(open(toyBundle(later))).rejects.toEqual(fails("BUNDLE_VERSION", version));
+  const inside = { ...toyManifest(), formatVersion: 2 } as unknown as ReturnType<typeof toyManifest>;
+  await expect(readBundle(toyModel("images", inside))).rejects.toEqual(fails("BUNDLE_VERSION"));
+});
+
 test("a changed, cut, missing or unnamed model is refused", async () => {
   const { "model.onnx": bytes, ...rest } = toyBundle();
   const changed = Uint8Array.from(bytes!);
   changed[changed.length >> 1]! ^= 1;
   await expect(open({ ...rest, "model.onnx": changed })).rejects.toEqual(fails("BUNDLE_INVALID", /expected sha256/));
-  await expect(open({ ...rest, "model.onnx": bytes!.subarray(1) })).rejects.toEqual(fails("BUNDLE_INVALID", /bytes/));
+  await expect(open({ ...rest, "model.onnx": bytes!.subarray(1) })).rejects.toEqual(fails("BUNDLE_TRUNCATED", /bytes/));
   await expect(open(rest)).rejects.toEqual(fails("BUNDLE_MISSING"));
   await expect(open(toyBundle(put({ files: [] })))).rejects.toEqual(fails("BUNDLE_MISSING", /names no model/));
   await expect(open({ ...rest, "manifest.json": Buffer.from("{") })).rejects.toEqual(fails("BUNDLE_INVALID", /JSON/));

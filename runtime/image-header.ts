@@ -1,0 +1,135 @@
+import { SubspanError } from "./errors.ts";
+
+/** What an image file says of itself before anything of it is decoded. Sides are in pixels, as they are stored. */
+export interface ImageHeader {
+  readonly format: string;
+  readonly width: number;
+  readonly height: number;
+  readonly animated?: boolean;
+  readonly cmyk?: boolean;
+}
+
+/** Past this an image is refused before it is decoded: 8,192 x 8,192. */
+export const MAX_PIXELS = 2 ** 26;
+
+/**
+ * Refuses an image file by its header: decoding is where the time and the memory go.
+ *
+ * @param name - for messages.
+ * @returns the header, or nothing for a format not known here (known: PNG, JPEG, GIF, WebP, BMP, AVIF and HEIF).
+ * @throws {SubspanError} IMAGE_EMPTY, IMAGE_INVALID for a known format cut short, IMAGE_TOO_LARGE, IMAGE_ANIMATED (which
+ *   of its pictures was meant cannot be told), IMAGE_CMYK (platforms turn inks into light in ways of their own).
+ */
+export function checkImageHeader(bytes: Uint8Array, name: string): ImageHeader | undefined {
+  if (bytes.length === 0) throw new SubspanError("IMAGE_EMPTY", `${name}: expected an image, got no bytes`);
+  const header = imageHeader(bytes, name);
+  if (header === undefined) return undefined;
+  const { format, width, height, animated, cmyk } = header;
+  if (width * height > MAX_PIXELS) throw tooLarge(`${name}: ${width} x ${height} ${format}`);
+  if (width * height === 0) throw invalid(name, `${width} x ${height} ${format}`);
+  if (animated) throw new SubspanError("IMAGE_ANIMATED", `${name}: expected one picture, got an animated ${format}`);
+  if (cmyk) throw new SubspanError("IMAGE_CMYK", `${name}: expected RGB or grey, got a ${format} in CMYK`);
+  return header;
+}
+
+export function tooLarge(what: string): SubspanError {
+  return new SubspanError("IMAGE_TOO_LARGE", `${what}: expected up to ${MAX_PIXELS} pixels`);
+}
+
+function invalid(name: string, what: string, cause?: unknown): SubspanError {
+  return new SubspanError("IMAGE_INVALID", `${name}: not an image: ${what}`, cause === undefined ? {} : { cause });
+}
+
+function imageHeader(bytes: Uint8Array, name: string): ImageHeader | undefined {
+  const format = FORMATS.find(({ magic, at = 0 }) => [...magic].every((c, i) => bytes[at + i] === c.charCodeAt(0)));
+  if (format === undefined) return undefined;
+  try {
+    return { format: format.name, ...format.read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length)) };
+  } catch (cause) {
+    if (cause instanceof RangeError) throw invalid(name, `a ${format.name} cut short`, cause);
+    throw cause;
+  }
+}
+
+/** Reading past the end is a RangeError: the file is cut short. */
+interface Format {
+  readonly name: string;
+  readonly magic: string;
+  readonly at?: number;
+  read(view: DataView): Omit<ImageHeader, "format">;
+}
+
+const tag = (view: DataView, at: number) => String.fromCharCode(...[0, 1, 2, 3].map((i) => view.getUint8(at + i)));
+
+const FORMATS: readonly Format[] = [
+  { name: "PNG", magic: "\x89PNG\r\n\x1a\n", read: readPng },
+  { name: "JPEG", magic: "\xff\xd8\xff", read: readJpeg },
+  { name: "GIF", magic: "GIF8", read: readGif },
+  { name: "WebP", magic: "WEBP", at: 8, read: readWebp },
+  {
+    name: "BMP",
+    magic: "BM",
+    read: (view) => ({ width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) }),
+  },
+  { name: "AVIF or HEIF", magic: "ftyp", at: 4, read: readHeif },
+];
+
+/** Chunks of length, tag, data, checksum; an animation's acTL comes before the first IDAT. */
+function readPng(view: DataView) {
+  const size = { width: view.getUint32(16), height: view.getUint32(20) };
+  for (let at = 8; ; at += 12 + view.getUint32(at)) {
+    const name = tag(view, at + 4);
+    if (name === "acTL" || name === "IDAT") return { ...size, animated: name === "acTL" };
+  }
+}
+
+/** Segments of a marker and a length that counts itself; SOF0..SOF15 but DHT, JPG and DAC have the size. */
+function readJpeg(view: DataView) {
+  for (let at = 2; ; ) {
+    while (view.getUint8(at + 1) === 0xff) at++; // fill bytes
+    const marker = view.getUint8(at + 1);
+    const bare = marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8);
+    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker))
+      return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), cmyk: view.getUint8(at + 9) === 4 };
+    at += 2 + (bare ? 0 : view.getUint16(at + 2));
+  }
+}
+
+/** The screen, its colours, then blocks: extensions (0x21) and pictures (0x2c), each a row of counted sub-blocks. */
+function readGif(view: DataView) {
+  const size = { width: view.getUint16(6, true), height: view.getUint16(8, true) };
+  const colours = (flags: number) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
+  let pictures = 0;
+  for (let at = 13 + colours(view.getUint8(10)); at < view.byteLength && pictures < 2; ) {
+    const block = view.getUint8(at);
+    if (block !== 0x21 && block !== 0x2c) break;
+    if (block === 0x2c) pictures++;
+    at += block === 0x21 ? 2 : 11 + colours(view.getUint8(at + 9));
+    while (at < view.byteLength && view.getUint8(at) !== 0) at += 1 + view.getUint8(at);
+    at++;
+  }
+  return { ...size, animated: pictures > 1 };
+}
+
+/** RIFF with one first chunk of three kinds: lossy, lossless, or extended, which says whether it moves. */
+function readWebp(view: DataView) {
+  const kind = tag(view, 12);
+  const side = (bits: number) => (bits & 0x3fff) + 1;
+  if (kind === "VP8 ") return { width: view.getUint16(26, true) & 0x3fff, height: view.getUint16(28, true) & 0x3fff };
+  const packed = view.getUint32(21, true);
+  if (kind === "VP8L") return { width: side(packed), height: side(packed >>> 14) };
+  const extent = (at: number) => (view.getUint16(at, true) | (view.getUint8(at + 2) << 16)) + 1;
+  return { width: extent(24), height: extent(27), animated: (view.getUint8(20) & 2) !== 0 };
+}
+
+/** Boxes in boxes; every picture's size stands in an "ispe", so the largest is the image's or bounds it. */
+function readHeif(view: DataView) {
+  const end = Math.min(view.byteLength, 2 ** 16) - 16;
+  let [width, height] = [0, 0];
+  for (let at = 8; at < end; at++) {
+    if (view.getUint32(at) !== 0x69737065) continue;
+    width = Math.max(width, view.getUint32(at + 8));
+    height = Math.max(height, view.getUint32(at + 12));
+  }
+  return { width, height, animated: tag(view, 8) === "avis" };
+}

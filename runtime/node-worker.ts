@@ -1,0 +1,15 @@
+/** The worker thread of one clusterer. */
+import { parentPort } from "node:worker_threads";
+import { decodeImage, type EncodedImage } from "./node-image.ts";
+import { openNodeSession } from "./node-session.ts";
+import { serveEngine } from "./remote.ts";
+
+const port = parentPort!;
+serveEngine<EncodedImage>(
+  {
+    post: (message, transfer) => port.postMessage(message, transfer),
+    listen: (listener) => port.on("message", listener),
+  },
+  openNodeSession,
+  decodeImage,
+);

@@ -1,0 +1,154 @@
+import type { Bundle } from "./bundle.ts";
+import type { Device } from "./devices.ts";
+import type { Engine, Outputs } from "./engine.ts";
+import { type ErrorCode, SubspanError } from "./errors.ts";
+import type { Batch, Decoder } from "./input.ts";
+import type { Pixels } from "./pixels.ts";
+
+/** One end of what two threads talk through: messages are copied, buffers in `transfer` are given away. */
+export interface Channel {
+  post(message: unknown, transfer: readonly ArrayBuffer[]): void;
+  listen(listener: (message: unknown) => void): void;
+}
+
+/** A thread, seen from the one that started it. */
+export interface Thread extends Channel {
+  /** Hears why the thread will not answer any more. */
+  onFailure(listener: (reason: string) => void): void;
+  end(): Promise<void>;
+}
+
+/** A thread that cannot be started, or ended by itself. */
+export class ThreadFailure extends Error {}
+
+/** What a thread needs to open an engine. */
+export interface EngineSetup extends Pick<Bundle, "model" | "manifest"> {
+  readonly device: Device;
+  readonly threads: number | undefined;
+  readonly wasmPaths?: string | undefined;
+}
+
+interface Calls<Encoded> {
+  open(setup: EngineSetup): Promise<void>;
+  run(asked: Batch & { readonly fetches: readonly string[] }): Promise<Outputs>;
+  decode(asked: { readonly image: Encoded; readonly shape: Pixels["shape"] }): Promise<Pixels>;
+  release(): Promise<void>;
+}
+type Method = keyof Calls<unknown>;
+
+interface Question {
+  readonly id: number;
+  readonly method: Method;
+  readonly argument: unknown;
+}
+interface Answer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: { readonly code: ErrorCode | undefined; readonly message: string };
+}
+
+/** An engine in a thread of its own, which decodes images there too. */
+export class RemoteEngine<Encoded> implements Engine {
+  readonly #thread: Thread;
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(reason: Error): void }>();
+  #asked = 0;
+  #failure: ThreadFailure | undefined;
+
+  private constructor(thread: Thread) {
+    this.#thread = thread;
+    thread.listen((message) => this.#hear(message as Answer));
+    thread.onFailure((reason) => this.#fail(reason));
+  }
+
+  /** @throws what opening throws in the thread, or a ThreadFailure. The thread has ended then. */
+  static async open<Encoded>(thread: Thread, setup: EngineSetup): Promise<RemoteEngine<Encoded>> {
+    const engine = new RemoteEngine<Encoded>(thread);
+    try {
+      await engine.#call("open", setup);
+      return engine;
+    } catch (error) {
+      await thread.end();
+      throw error;
+    }
+  }
+
+  run({ data, count, own }: Batch, fetches: readonly string[]): Promise<Outputs> {
+    const given = own ? data : data.slice();
+    return this.#call("run", { data: given, count, fetches }, [given.buffer as ArrayBuffer]);
+  }
+
+  readonly decode: Decoder<Encoded> = (image, shape) => this.#call("decode", { image, shape });
+
+  async release(): Promise<void> {
+    try {
+      if (this.#failure === undefined) await this.#call("release", undefined);
+    } finally {
+      this.#fail("released");
+      await this.#thread.end();
+    }
+  }
+
+  #call<M extends Method>(
+    method: M,
+    argument: Parameters<Calls<Encoded>[M]>[0],
+    transfer: readonly ArrayBuffer[] = [],
+  ) {
+    type Value = Awaited<ReturnType<Calls<Encoded>[M]>>;
+    return new Promise<Value>((resolve, reject) => {
+      if (this.#failure !== undefined) throw this.#failure;
+      const id = this.#asked++;
+      this.#thread.post({ id, method, argument } satisfies Question, transfer);
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+    });
+  }
+
+  #hear({ id, value, error }: Answer): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) waiting?.resolve(value);
+    else
+      waiting?.reject(
+        error.code === undefined ? new Error(error.message) : new SubspanError(error.code, error.message),
+      );
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= new ThreadFailure(`the worker thread does not answer: ${reason}`);
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
+  }
+}
+
+/** All a worker thread does: answers the calls of one RemoteEngine. */
+export function serveEngine<Encoded>(
+  channel: Channel,
+  open: (setup: EngineSetup) => Promise<Engine>,
+  decode: Decoder<Encoded>,
+): void {
+  let engine: Engine | undefined;
+  const calls: Calls<Encoded> = {
+    open: async (setup) => {
+      engine = await open(setup);
+    },
+    // ONNX Runtime's arrays may lie in memory that cannot be given away
+    run: async ({ fetches, ...batch }) =>
+      Object.fromEntries(Object.entries(await engine!.run(batch, fetches)).map(([name, data]) => [name, data.slice()])),
+    decode: ({ image, shape }) => decode(image, shape),
+    release: async () => engine?.release(),
+  };
+  channel.listen(async (message) => {
+    const { id, method, argument } = message as Question;
+    try {
+      const value = (await calls[method](argument as never)) as Outputs | Pixels | undefined;
+      channel.post({ id, value } satisfies Answer, buffersOf(value));
+    } catch (error) {
+      const code = error instanceof SubspanError ? error.code : undefined;
+      channel.post({ id, error: { code, message: (error as Error).message } } satisfies Answer, []);
+    }
+  });
+}
+
+/** The buffers of a record's arrays. */
+function buffersOf(record: object | undefined): ArrayBuffer[] {
+  return Object.values(record ?? {}).flatMap((item) => (ArrayBuffer.isView(item) ? [item.buffer as ArrayBuffer] : []));
+}

@@ -1,0 +1,4 @@
+import * as runtime from "onnxruntime-web/webgpu";
+import { serveWorker } from "./web-worker.ts";
+
+serveWorker(runtime);

@@ -1,0 +1,19 @@
+import { serveEngine } from "./remote.ts";
+import { decodeImage, type WebImage } from "./web-image.ts";
+import { openWebSession, type WebRuntime } from "./web-session.ts";
+
+/**
+ * What both worker files do. ONNX Runtime starts its own threads from the file it stands in, which is the worker's where a
+ * bundler joined them: those threads are its own.
+ */
+export function serveWorker(runtime: WebRuntime): void {
+  if (self.name.startsWith("em-pthread")) return;
+  serveEngine<WebImage>(
+    {
+      post: (message, transfer) => self.postMessage(message, { transfer: [...transfer] }),
+      listen: (listener) => self.addEventListener("message", ({ data }) => listener(data)),
+    },
+    (setup) => openWebSession(runtime, setup),
+    decodeImage,
+  );
+}

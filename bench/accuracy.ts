@@ -1,226 +1,219 @@
 /**
- * Trains, finishes and scores over seeds: what the exported graph gives seen and unseen samples. Labels are read after training
- * alone; the map from clusters to labels is fitted on the seen samples and kept for the unseen ones.
+ * Trains, finishes and scores over seeds: what the exported graph gives seen and unseen samples, and what other ways to cluster the
+ * same samples give. Labels are read after training alone; the map from clusters to labels is fitted on the seen samples and kept
+ * for the unseen ones.
  *
- *     npm run bench:accuracy -- --preset quick                       seeds 0, 1, 2 on the digits
- *     npm run bench:accuracy -- --data images.npz --preset best      in-sample only
+ *     npm run bench:accuracy -- --preset quick                              dscdan on the digits, seeds 0, 1, 2
+ *     npm run bench:accuracy -- --method udll --data ../shared/data/coil20.npz --preset best --seeds 5 --split 0.2
+ *     npm run bench:accuracy -- --data ../shared/data/mnist-test.npz --peers --seconds 300
  *     npm run bench:accuracy -- --preset quick --set augmentation=none --note "no augmentation"
+ *     npm run bench:accuracy -- --ablations --method ebse --seeds 1
+ *     npm run bench:accuracy -- --check --method dscdan --preset quick      runs again, fails if a figure fell
+ *     npm run bench:accuracy -- --check --stored                            compares rows with those they replaced
+ *     npm run bench:accuracy -- --report                                    the tables alone
  *
- * Rows are added to docs/accuracy.csv; the tables of docs/accuracy.md are made from it.
+ * `--seeds 5` is 0 to 4, `--seeds 3,` is 3. `--split 0.2` holds out a fifth, drawn by the seed, as unseen. Each finished seed is a
+ * row of docs/accuracy.csv; the tables of docs/accuracy.md are made from the newest row of each seed. A check writes nothing.
  */
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { appendFile, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { settingsOf } from "../cli/options.ts";
 import { writeFileAtomic } from "../export/files.ts";
-import { methodNamed, type Preset } from "../models/index.ts";
-import type { NumberArray } from "../runtime/samples.ts";
-import { runInBatches } from "../train/batch-outputs.ts";
-import { Batches } from "../train/batches.ts";
-import { clustererGraph, exportedModel } from "../train/clusterer-graph.ts";
-import { type Dataset, loadSource } from "../train/data/index.ts";
-import { CompiledFunction } from "../train/executors/onnx.ts";
-import { finishTraining } from "../train/finish.ts";
-import { merge, resolveConfig, type Settings } from "../train/hyperparameters.ts";
-import * as metrics from "../train/metrics.ts";
-import { augmentationOf } from "../train/run.ts";
-import { INFERENCE_BATCH, sampleType, Trainer } from "../train/trainer.ts";
+import { PRESETS, type Preset } from "../models/index.ts";
+import { SubspanError } from "../runtime/errors.ts";
+import { type Dataset, loadSource, subset } from "../train/data/index.ts";
+import { Random } from "../train/random.ts";
+import type { RunEvent } from "../train/run.ts";
+import { ABLATION, ABLATION_DATA, ABLATIONS } from "./accuracy/ablations.ts";
+import { falls, replaced } from "./accuracy/check.ts";
+import { trainAndScore } from "./accuracy/ours.ts";
+import { PEERS, runPeer } from "./accuracy/peers.ts";
+import { report } from "./accuracy/report.ts";
+import { appendRow, groupOf, newest, type Row, readRows, rowOf } from "./accuracy/rows.ts";
+import { seedsOf } from "./accuracy/seeds.ts";
 
 const { values: options } = parseArgs({
   options: {
-    data: { type: "string", default: "digits:train" },
+    data: { type: "string", multiple: true },
     unseen: { type: "string" },
+    outliers: { type: "string" },
+    split: { type: "string" },
+    method: { type: "string", multiple: true },
+    peers: { type: "boolean", default: false },
+    ablations: { type: "boolean", default: false },
     preset: { type: "string", default: "quick" },
-    seeds: { type: "string", default: "0,1,2" },
     set: { type: "string", multiple: true, default: [] },
+    seconds: { type: "string", default: "300" },
+    seeds: { type: "string" },
+    seed: { type: "string" },
     note: { type: "string", default: "" },
+    check: { type: "boolean", default: false },
+    stored: { type: "boolean", default: false },
     report: { type: "boolean", default: false },
+    docs: { type: "string", default: "docs" },
   },
 });
+const CSV = `${options.docs}/accuracy.csv`;
+const REPORT = `${options.docs}/accuracy.md`;
 
-const CSV = "docs/accuracy.csv";
-const REPORT = "docs/accuracy.md";
-const COLUMNS = [
-  ...["data", "preset", "settings", "seed", "train_seconds", "finish_seconds", "seen_acc", "seen_nmi", "seen_ari"],
-  ...["unseen_acc", "unseen_nmi", "unseen_ari", "calibration_error", "mean_confidence", "novelty_auroc", "note"],
-] as const;
-type Row = Record<(typeof COLUMNS)[number], string>;
-
-/** `a.b=value` as { a: { b: value } }; values are JSON where they parse as it. */
-function settingsOf(pairs: readonly string[]): Settings {
-  return pairs.reduce<Settings>((all, pair) => {
-    const [path, ...rest] = pair.split("=");
-    const text = rest.join("=");
-    let value: unknown = text;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      // A word.
-    }
-    const nested = (path as string).split(".").reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
-    return merge(all, nested as Settings);
-  }, {});
+/** One group of rows to be made. */
+interface Plan {
+  readonly method: string;
+  readonly source: string;
+  readonly set: readonly string[];
+  readonly note: string;
 }
 
-interface Outputs {
-  readonly label: Int32Array;
-  readonly confidence: Float32Array;
-  readonly novelty: Float32Array;
+function plans(): Plan[] {
+  const { ablations, peers, set, note } = options;
+  const methods = options.method ?? (ablations ? Object.keys(ABLATIONS) : peers ? [] : ["dscdan"]);
+  if (ablations)
+    return methods.flatMap((method) =>
+      (ABLATIONS[method] ?? []).map((change) => ({
+        ...{ method, source: options.data?.[0] ?? (ABLATION_DATA[method] as string) },
+        ...{ set: [...change.set, ...set], note: `${ABLATION}${change.name}` },
+      })),
+    );
+  const all = [...methods, ...(peers ? Object.keys(PEERS) : [])];
+  const sources = options.data ?? ["digits:train"];
+  return sources.flatMap((source) => all.map((method) => ({ method, source, set, note })));
 }
 
-async function assign(graph: CompiledFunction, { samples }: Dataset): Promise<Outputs> {
-  const batches = new Batches(samples, augmentationNone);
-  const outputs = await runInBatches(graph, samples.shape[0], INFERENCE_BATCH, (rows) => ({
-    [samples.kind]: batches.rows(rows),
-  }));
-  const of = (name: string) => (outputs[name] as NumberArray).data;
-  return { label: Int32Array.from(of("label"), Number), confidence: of("confidence"), novelty: of("novelty") };
+/** What a run on these samples is tested with, where nothing else is said. */
+const UNSEEN: Readonly<Record<string, string>> = { "digits:train": "digits:unseen" };
+const FASHION = "../shared/data/fashion-mnist-test.npz";
+const OUTLIERS: Readonly<Record<string, string>> = {
+  "digits:train": FASHION,
+  "mnist-test.npz": FASHION,
+  "fashion-mnist-test.npz": "../shared/data/mnist-test.npz",
+};
+
+async function optional(source: string | undefined): Promise<Dataset | undefined> {
+  return source === undefined ? undefined : loadSource(source);
 }
-const augmentationNone = { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0, erase: 0 };
 
-const digits = (value: number | undefined, places = 4) => (value === undefined ? "" : value.toFixed(places));
+interface Parts {
+  readonly data: Dataset;
+  readonly unseen?: Dataset | undefined;
+  readonly outliers?: Dataset | undefined;
+}
 
-async function run(
-  seed: number,
-  data: Dataset,
-  unseen: Dataset | undefined,
-  outliers: Dataset | undefined,
-): Promise<Row> {
-  const method = methodNamed("dscdan");
-  const truth = data.labels as Int32Array;
-  const clusters = new Set(truth).size;
-  const config = resolveConfig(method, options.preset as Preset, merge({ clusters }, settingsOf(options.set)));
-  const augmentation = augmentationOf(method, config);
-  const { samples } = data;
-  const began = performance.now();
-  const trainer = new Trainer({
-    ...{ method, config, samples, augmentation, seed },
-    onEvent: (event) => {
-      if (event.type === "epoch")
-        console.error(`seed ${seed}  ${event.phase} ${event.epoch + 1}/${event.epochs}  loss ${event.loss.toFixed(3)}`);
-    },
-  });
-  const { parameters } = await trainer.train();
-  const trained = performance.now();
-  const finished = await finishTraining({ method, config, samples, augmentation, seed, parameters });
-  const done = performance.now();
-  const definition = { method, config, parameters, structure: finished.structure, sample: sampleType(samples) };
-  const traced = exportedModel("bench", clustererGraph(definition));
-  const graph = await CompiledFunction.compile(traced);
-  const seen = await assign(graph, data);
-  const map = metrics.clusterMap(seen.label, truth);
-  const row = {
-    ...{
-      data: data.name,
-      preset: options.preset,
-      settings: options.set.join(" "),
-      seed: String(seed),
-      note: options.note,
-    },
-    train_seconds: digits((trained - began) / 1000, 0),
-    finish_seconds: digits((done - trained) / 1000, 1),
-    seen_acc: digits(metrics.mappedAccuracy(seen.label, truth, map)),
-    seen_nmi: digits(metrics.normalizedMutualInformation(seen.label, truth)),
-    seen_ari: digits(metrics.adjustedRandIndex(seen.label, truth)),
-    ...{
-      unseen_acc: "",
-      unseen_nmi: "",
-      unseen_ari: "",
-      calibration_error: "",
-      mean_confidence: "",
-      novelty_auroc: "",
-    },
+async function loaded(source: string): Promise<Parts> {
+  const data = await loadSource(source);
+  if (data.labels === undefined) throw new SubspanError("USAGE", `${source} has no labels to score against`);
+  const unlike = options.outliers ?? OUTLIERS[data.name];
+  const outliers = unlike === options.outliers || existsSync(unlike ?? "") ? await optional(unlike) : undefined;
+  return { data, outliers, unseen: await optional(options.unseen ?? UNSEEN[source]) };
+}
+
+/** A share of the samples held out, drawn by the seed: files may be sorted by class. */
+function parted(parts: Parts, seed: number): Parts {
+  if (options.split === undefined) return parts;
+  const share = Number(options.split);
+  const n = parts.data.samples.shape[0];
+  const held = Math.round(share * n);
+  if (!(held > 0 && held < n)) throw new SubspanError("USAGE", `--split: expected a share of 1, got ${options.split}`);
+  const order = new Random(seed, "split").permutation(n);
+  return { ...parts, unseen: subset(parts.data, order.slice(0, held)), data: subset(parts.data, order.slice(held)) };
+}
+
+function progress(seed: number) {
+  return (event: RunEvent) => {
+    if (event.type === "epoch")
+      console.error(
+        `seed ${seed}  ${event.phase} ${event.epoch + 1}/${event.epochs}  loss ${event.loss.toPrecision(5)}`,
+      );
   };
-  if (unseen?.labels !== undefined) {
-    const found = await assign(graph, unseen);
-    const right = Uint8Array.from(found.label, (label, i) => Number(map.get(label) === unseen.labels?.[i]));
-    row.unseen_acc = digits(metrics.mappedAccuracy(found.label, unseen.labels, map));
-    row.unseen_nmi = digits(metrics.normalizedMutualInformation(found.label, unseen.labels));
-    row.unseen_ari = digits(metrics.adjustedRandIndex(found.label, unseen.labels));
-    row.calibration_error = digits(metrics.expectedCalibrationError(found.confidence, right as never));
-    row.mean_confidence = digits(found.confidence.reduce((a, b) => a + b, 0) / found.confidence.length);
-    if (outliers !== undefined)
-      row.novelty_auroc = digits(metrics.auroc(found.novelty, (await assign(graph, outliers)).novelty));
+}
+
+async function run({ method, set, note }: Plan, parts: Parts, seed: number): Promise<Row> {
+  const { data, unseen, outliers } = parted(parts, seed);
+  const settings = settingsOf(set);
+  const isPeer = method in PEERS;
+  const preset = isPeer ? "" : options.preset;
+  const measured = isPeer
+    ? await runPeer(method, { data, settings, seed, seconds: Number(options.seconds) })
+    : await trainAndScore(
+        { ...{ method, settings, seed, data, unseen, outliers }, preset: preset as Preset },
+        progress(seed),
+      );
+  return rowOf({ ...wordsOf({ method, set, note }, data.name), seed: String(seed), commit: COMMIT }, measured);
+}
+
+const wordsOf = ({ method, set, note }: Omit<Plan, "source">, data: string) => ({
+  ...{ method, data, note, settings: set.join(" "), split: options.split ?? "" },
+  preset: method in PEERS ? "" : options.preset,
+});
+
+/** The commit that ran, with "+" where files were changed since. */
+function commit(): string {
+  try {
+    const git = (...argv: string[]) => execFileSync("git", argv, { encoding: "utf8", stdio: "pipe" }).trim();
+    return git("describe", "--always", "--abbrev=7", "--dirty=+", "--exclude=*");
+  } catch {
+    return "";
   }
-  await graph.dispose();
-  return row;
+}
+const COMMIT = commit();
+
+const asked = options.seeds ?? (options.seed === undefined ? undefined : `${options.seed},`);
+
+async function bench(): Promise<void> {
+  for (const plan of plans()) {
+    const parts = await loaded(plan.source);
+    for (const seed of seedsOf(asked ?? "0,1,2")) {
+      const row = await run(plan, parts, seed);
+      console.log(JSON.stringify(row));
+      await appendRow(CSV, row);
+    }
+    await writeReport();
+  }
 }
 
-/** A CSV of plain cells: none of ours holds a quote or a line break. */
-async function readRows(): Promise<Row[]> {
-  if (!existsSync(CSV)) return [];
-  const [, ...lines] = (await readFile(CSV, "utf8")).trim().split("\n");
-  return lines.map((line) => Object.fromEntries(line.split(";").map((cell, i) => [COLUMNS[i], cell])) as Row);
+/** Runs stored seeds again. */
+async function rerun(): Promise<string[]> {
+  const rows = newest(await readRows(CSV));
+  const failures: string[] = [];
+  for (const plan of plans()) {
+    const parts = await loaded(plan.source);
+    const group = groupOf(wordsOf(plan, parts.data.name));
+    const wanted = asked === undefined ? undefined : seedsOf(asked).map(String);
+    const stored = (rows.find(([row]) => groupOf(row as Row) === group) ?? []).filter(
+      ({ seed }) => wanted?.includes(seed as string) ?? true,
+    );
+    if (stored.length === 0) failures.push(`nothing is stored for ${group}`);
+    const fresh: Row[] = [];
+    for (const { seed } of stored) {
+      fresh.push(await run(plan, parts, Number(seed)));
+      console.log(JSON.stringify(fresh.at(-1)));
+    }
+    failures.push(...falls(stored, fresh));
+  }
+  return failures;
 }
 
-const FIGURES = ["seen_acc", "seen_nmi", "seen_ari", "unseen_acc", "unseen_nmi", "unseen_ari"] as const;
-
-/** Mean and standard deviation over the rows; "" where none has the figure. */
-function spread(rows: readonly Row[], column: keyof Row, places = 4): string {
-  const values = rows
-    .map((row) => row[column])
-    .filter((cell) => cell !== "")
-    .map(Number);
-  if (values.length === 0) return "";
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, values.length - 1));
-  return values.length === 1 ? mean.toFixed(places) : `${mean.toFixed(places)} ± ${deviation.toFixed(places)}`;
+async function check(): Promise<void> {
+  const pairs = options.stored ? replaced(await readRows(CSV)) : [];
+  const failures = options.stored ? pairs.flatMap(({ stored, fresh }) => falls(stored, fresh)) : await rerun();
+  if (options.stored && pairs.length === 0) console.error("no seed was run twice: there is nothing to compare");
+  for (const failure of failures) console.error(failure);
+  if (failures.length > 0) process.exitCode = 1;
+  else console.error("no figure fell by more than its spread");
 }
 
-/** The tables of docs/accuracy.md, between its markers, from all rows. */
 async function writeReport(): Promise<void> {
-  const rows = await readRows();
-  const groups = new Map<string, Row[]>();
-  for (const row of rows) {
-    const key = [row.data, row.preset, row.settings, row.note].join(";");
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
-  const head = [
-    "data",
-    "preset",
-    "settings",
-    "seeds",
-    "train s",
-    ...FIGURES.map((name) => name.replace("_", " ")),
-    "calibration error",
-    "novelty AUROC",
-    "note",
-  ];
-  const lines = [...groups.values()].map((group) => {
-    const { data, preset, settings, note } = group[0] as Row;
-    const seeds = group.map(({ seed }) => seed).join(" ");
-    const figures = FIGURES.map((column) => spread(group, column));
-    const cells = [
-      data,
-      preset,
-      settings,
-      seeds,
-      spread(group, "train_seconds", 0),
-      ...figures,
-      spread(group, "calibration_error"),
-      spread(group, "novelty_auroc"),
-      note,
-    ];
-    return `| ${cells.join(" | ")} |`;
-  });
-  const table = [`| ${head.join(" | ")} |`, `|${head.map(() => " --- |").join("")}`, ...lines].join("\n");
-  const text = await readFile(REPORT, "utf8");
+  const tables = `<!-- runs -->\n\n${report(await readRows(CSV))}\n\n<!-- end of runs -->`;
+  const text = existsSync(REPORT) ? await readFile(REPORT, "utf8") : tables;
   await writeFileAtomic(
     REPORT,
-    text.replace(/<!-- runs -->[\s\S]*<!-- end of runs -->/, `<!-- runs -->\n\n${table}\n\n<!-- end of runs -->`),
+    text.replace(/<!-- runs -->[\s\S]*<!-- end of runs -->/, () => tables),
   );
 }
 
-if (!options.report) {
-  const data = await loadSource(options.data);
-  const unseenSource = options.unseen ?? (options.data === "digits:train" ? "digits:unseen" : undefined);
-  const unseen = unseenSource === undefined ? undefined : await loadSource(unseenSource);
-  const fashion = "../shared/data/fashion-mnist-test.npz";
-  const outliers = options.data.startsWith("digits") && existsSync(fashion) ? await loadSource(fashion) : undefined;
-  if (!existsSync(CSV)) await writeFileAtomic(CSV, `${COLUMNS.join(";")}\n`);
-  for (const seed of options.seeds.split(",").map(Number)) {
-    const row = await run(seed, data, unseen, outliers);
-    console.log(JSON.stringify(row));
-    await appendFile(CSV, `${COLUMNS.map((column) => row[column]).join(";")}\n`);
-  }
-}
-await writeReport();
+if (!PRESETS.includes(options.preset as Preset))
+  throw new SubspanError("USAGE", `--preset: expected ${PRESETS.join(", ")}, got ${options.preset}`);
+if (options.check) await check();
+else if (options.report) await writeReport();
+else await bench();

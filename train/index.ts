@@ -36,6 +36,7 @@ export {
   clusterMap,
   expectedCalibrationError,
   mappedAccuracy,
+  nearestLabels,
   normalizedMutualInformation,
   purity,
 } from "./metrics.ts";

@@ -1,5 +1,7 @@
 import { linearSumAssignment } from "linear-sum-assignment";
 import { SubspanError } from "../runtime/errors.ts";
+import type { NumberArray } from "../runtime/samples.ts";
+import { nearestNeighbours, unitRows } from "./spectral/index.ts";
 
 /** Labels of n samples: any numbers, equal for samples of one cluster or class. */
 type Labels = ArrayLike<number>;
@@ -138,6 +140,20 @@ export function auroc(scoresNegative: ArrayLike<number>, scoresPositive: ArrayLi
     wins += (below + notAbove) / 2;
   }
   return wins / (negatives.length * positives.length);
+}
+
+/**
+ * For each sample the label of the seen sample whose latent has the nearest direction: 1-nearest-neighbour classification, what any
+ * other way to assign new samples is to be compared with. Given clusters as labels it carries clusters on, given classes, classes.
+ *
+ * @param latents - of the samples, [n, d]; `seen`, [m, d]. Lengths do not count; `seenLabels` are [m].
+ * @throws {SubspanError} SHAPE_MISMATCH if widths differ or labels are not one a seen sample, NOT_FINITE.
+ */
+export async function nearestLabels(latents: NumberArray, seen: NumberArray, seenLabels: Labels): Promise<Int32Array> {
+  if (seen.shape[0] !== seenLabels.length)
+    throw new SubspanError("SHAPE_MISMATCH", `seen: ${seen.shape[0]} latents, but ${seenLabels.length} labels`);
+  const { indices } = await nearestNeighbours(unitRows(seen), 1, { queries: unitRows(latents) });
+  return indices.map((nearest) => seenLabels[nearest]!);
 }
 
 /** How many samples each pair of cluster (row) and class (column) shares; both named in order of appearance. */

@@ -1,0 +1,136 @@
+import { ABLATION } from "./ablations.ts";
+import { EBSE_OVER_SENET, PUBLISHED, type Published } from "./published.ts";
+import { newest, type Row, spread } from "./rows.ts";
+
+const METHODS = ["dscdan", "ebse", "udll"];
+
+/** Mean, and ± the standard deviation where there is more than one; "" where none has the figure. */
+function cell(rows: readonly Row[], column: string, places = 3): string {
+  const found = spread(rows, column);
+  if (found === undefined) return "";
+  const mean = found.mean.toFixed(places);
+  return found.count === 1 ? mean : `${mean} ± ${found.deviation.toFixed(places)}`;
+}
+
+const cells = (rows: readonly Row[], columns: readonly string[]) => columns.map((column) => cell(rows, column));
+
+/** A Markdown table; columns that are empty in every row are left out. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const kept = head.flatMap((_, i) => (rows.some((row) => row[i] !== "") ? [i] : []));
+  const line = (row: readonly string[]) => `| ${kept.map((i) => row[i]).join(" | ")} |`;
+  return [line(head), `|${kept.map(() => " --- |").join("")}`, ...rows.map(line)].join("\n");
+}
+
+const scoresOf = ({ acc, nmi, ari }: Published) => [acc, nmi, ari].map((score) => score?.toFixed(3) ?? "-").join(" / ");
+
+function publishedCell(method: string, data: string): string {
+  const found = PUBLISHED.find((row) => row.method === method && row.data === data);
+  return found === undefined ? "" : `${scoresOf(found)}${found.on ? `, on ${found.on}` : ""} (${found.source})`;
+}
+
+const HEAD = [
+  ...["method", "preset", "settings", "seeds", "seconds", "seen ACC", "NMI", "ARI", "unseen ACC", "NMI", "ARI"],
+  ...["by nearest seen", "calibration error", "novelty AUROC", "note", "published ACC / NMI / ARI"],
+];
+
+function line(rows: readonly Row[]): string[] {
+  const { method = "", data = "", preset = "", settings = "", split, note = "" } = rows[0] as Row;
+  const held = split ? `${100 * Number(split)} % held out` : "";
+  return [
+    ...[method, preset, settings, rows.map(({ seed }) => seed).join(" "), cell(rows, "seconds", 0)],
+    ...cells(rows, ["seen_acc", "seen_nmi", "seen_ari", "unseen_acc", "unseen_nmi", "unseen_ari"]),
+    ...cells(rows, ["unseen_nearest_acc", "calibration_error", "novelty_auroc"]),
+    [held, note].filter((words) => words !== "").join(", "),
+    publishedCell(method, data),
+  ];
+}
+
+/** Our methods first, then the peers. */
+const rank = ([row]: readonly Row[]) => Number(!METHODS.includes(row?.method ?? ""));
+
+function dataSection(data: string, groups: readonly (readonly Row[])[]): string {
+  const lines = [...groups].sort((a, b) => rank(a) - rank(b)).map(line);
+  const others = PUBLISHED.filter((row) => row.data === data && !groups.some(([own]) => own?.method === row.method));
+  const published = others.map((row) => [row.method, scoresOf(row), row.on ?? "the same samples", row.source]);
+  const rest = table(["published elsewhere", "ACC / NMI / ARI", "on", "source"], published);
+  return [`### ${data}`, table(HEAD, lines), ...(others.length > 0 ? [rest] : [])].join("\n\n");
+}
+
+const SCORES = ["acc", "nmi", "ari"] as const;
+
+/** How far `ebse` is ahead of SENet, by data set and on average, in points. */
+function headline(groups: readonly (readonly Row[])[]): string[] {
+  const lines = EBSE_OVER_SENET.data.flatMap((data) => {
+    const last = (method: string, preset: string) =>
+      groups.findLast(
+        ([row]) => row?.method === method && row.data === data && row.preset === preset && row.note === "",
+      );
+    const [ours, theirs] = [last("ebse", "best"), last("senet", "")];
+    if (ours === undefined || theirs === undefined) return [];
+    const means = SCORES.map((score) =>
+      [ours, theirs].map((rows) => spread(rows, `seen_${score}`)?.mean ?? Number.NaN),
+    );
+    const seconds = [ours, theirs].map((rows) => cell(rows, "seconds", 0));
+    return [{ data, means: means as [number, number][], seconds }];
+  });
+  if (lines.length === 0) return [];
+  const points = (value: number) => `${value < 0 ? "" : "+"}${(100 * value).toFixed(1)}`;
+  const gain = (column: number) =>
+    lines.reduce((sum, { means }) => sum + (means[column]?.[0] ?? 0) - (means[column]?.[1] ?? 0), 0) / lines.length;
+  const rows = lines.map(({ data, means, seconds }) => [
+    ...[data, ...seconds],
+    ...means.map(([ours, theirs]) => `${ours.toFixed(3)} - ${theirs.toFixed(3)} = ${points(ours - theirs)}`),
+  ]);
+  const claimed = SCORES.map((score) => points(EBSE_OVER_SENET.gains[score] / 100));
+  const last = [
+    [`mean of ${lines.length}`, "", "", ...SCORES.map((_, i) => points(gain(i)))],
+    [
+      `published (${EBSE_OVER_SENET.source}; its data and whether these are points are not open to us)`,
+      "",
+      "",
+      ...claimed,
+    ],
+  ];
+  const head = ["data", "ebse s", "SENet s", "ACC", "NMI", "ARI"];
+  return ["### `ebse` less SENet", table(head, [...rows, ...last])];
+}
+
+/** What each change of a recipe does, beside the recipe as it is. */
+function ablationSection(method: string, groups: readonly (readonly Row[])[]): string {
+  const { data = "", preset = "" } = groups[0]?.[0] ?? {};
+  const unchanged = groups.find(([row]) => row?.note === `${ABLATION}no change`);
+  const lines = groups.map((rows) => {
+    const [before, now] = [unchanged, rows].map((of) => of && spread(of, "seen_acc"));
+    const change = before && now && rows !== unchanged ? (100 * (now.mean - before.mean)).toFixed(1) : "";
+    return [
+      ...[
+        (rows[0]?.note ?? "").slice(ABLATION.length),
+        rows[0]?.settings ?? "",
+        rows.map(({ seed }) => seed).join(" "),
+      ],
+      ...[cell(rows, "seconds", 0), ...cells(rows, ["seen_acc", "seen_nmi", "seen_ari", "unseen_acc"]), change],
+    ];
+  });
+  const head = ["change", "settings", "seeds", "seconds", "seen ACC", "NMI", "ARI", "unseen ACC", "points of ACC"];
+  return `### Ablations of \`${method}\`: ${preset}, ${data}\n\n${table(head, lines)}`;
+}
+
+/** The tables of docs/accuracy.md. A group's figures are those of the newest row of each of its seeds. */
+export function report(rows: readonly Row[]): string {
+  const timed = rows.map((row) => ({
+    ...row,
+    seconds: String(Number(row.train_seconds) + Number(row.finish_seconds)),
+  }));
+  const groups = newest(timed);
+  const isAblation = ([row]: readonly Row[]) => row?.note?.startsWith(ABLATION) ?? false;
+  const runs = groups.filter((group) => !isAblation(group));
+  const by = (column: string, of: readonly (readonly Row[])[]) => {
+    const values = [...new Set(of.map(([row]) => row?.[column] ?? ""))];
+    return values.map((value) => [value, of.filter(([row]) => row?.[column] === value)] as const);
+  };
+  return [
+    ...headline(runs),
+    ...by("data", runs).map(([data, of]) => dataSection(data, of)),
+    ...by("method", groups.filter(isAblation)).map(([method, of]) => ablationSection(method, of)),
+  ].join("\n\n");
+}

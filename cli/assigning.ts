@@ -1,5 +1,6 @@
 import { SubspanError } from "../runtime/errors.ts";
 import { type DeviceRequest, loadClusterer, type Samples } from "../runtime/node.ts";
+import type { NumberArray } from "../runtime/samples.ts";
 import type { Columns } from "./label-files.ts";
 import type { Options } from "./options.ts";
 import type { Reporter } from "./progress.ts";
@@ -31,14 +32,20 @@ export interface AssignRange {
   readonly batchSize?: number;
   readonly signal?: AbortSignal;
   readonly reporter?: Reporter;
+  /** Also their latents. */
+  readonly latents?: boolean;
 }
 
 /** Samples handed to the stream at once: it copies what it is given. */
 const CHUNK = 4096;
 
 /** Assigns samples [from, to) of a source. @throws {SubspanError} INTERRUPTED, or what assigning throws. */
-export async function assignSamples(clusterer: OpenClusterer, samples: Samples, range: AssignRange = {}) {
-  const { from = 0, to = samples.shape[0], batchSize = 256, signal, reporter } = range;
+export async function assignSamples(
+  clusterer: OpenClusterer,
+  samples: Samples,
+  range: AssignRange = {},
+): Promise<Columns & { readonly latent?: NumberArray }> {
+  const { from = 0, to = samples.shape[0], batchSize = 256, signal, reporter, latents = false } = range;
   const n = to - from;
   const columns: Columns = {
     index: Int32Array.from({ length: n }, (_, i) => from + i),
@@ -46,15 +53,22 @@ export async function assignSamples(clusterer: OpenClusterer, samples: Samples, 
     confidence: new Float32Array(n),
     novelty: new Float32Array(n),
   };
-  for await (const part of clusterer.assignStream(chunks(samples, from, to), { batchSize })) {
+  const outputs = ["label", "confidence", "novelty", ...(latents ? (["latent"] as const) : [])] as const;
+  let latent: NumberArray | undefined;
+  for await (const part of clusterer.assignStream(chunks(samples, from, to), { batchSize, outputs })) {
     if (signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped; nothing was written");
     columns.label.set(part.label, part.start);
     columns.confidence.set(part.confidence, part.start);
     columns.novelty.set(part.novelty, part.start);
+    if (latents) {
+      const width = part.latent.shape[1] as number;
+      latent ??= { data: new Float32Array(n * width), shape: [n, width] };
+      latent.data.set(part.latent.data, part.start * width);
+    }
     if ((part.start + part.count) % (32 * batchSize) === 0)
       reporter?.doing(`assigned ${grouped(part.start + part.count)} of ${grouped(n)}`);
   }
-  return columns;
+  return { ...columns, ...(latent && { latent }) };
 }
 
 function* chunks({ data, shape }: Samples, from: number, to: number) {

@@ -6,6 +6,7 @@ import {
   type Dataset,
   mappedAccuracy,
   normalizedMutualInformation,
+  purity,
 } from "../train/index.ts";
 import { percent } from "./text.ts";
 
@@ -32,17 +33,29 @@ export function fitMap(clusters: Int32Array, truth: readonly string[]): NamedMap
   return Object.fromEntries([...map].map(([cluster, index]) => [cluster, classes[index] as string]));
 }
 
+/** How NMI is normalised: by the arithmetic or the geometric mean of the entropies. */
+export const NMI_MEANS = ["arithmetic", "geometric"] as const;
+
 /** @param map - fitted on samples that were seen; on these samples themselves unless said. */
-export function scoresOf(clusters: Int32Array, truth: readonly string[], map = fitMap(clusters, truth)): Scores {
+export function scoresOf(
+  clusters: Int32Array,
+  truth: readonly string[],
+  map = fitMap(clusters, truth),
+  mean: (typeof NMI_MEANS)[number] = "arithmetic",
+): Scores {
   const classes = [...new Set([...truth, ...Object.values(map)])];
   const numbers = numbered(truth, classes);
   const byNumber: ClusterMap = new Map(Object.entries(map).map(([k, name]) => [Number(k), classes.indexOf(name)]));
   return {
     acc: mappedAccuracy(clusters, numbers, byNumber),
-    nmi: normalizedMutualInformation(clusters, numbers),
+    nmi: normalizedMutualInformation(clusters, numbers, mean),
     ari: adjustedRandIndex(clusters, numbers),
   };
 }
+
+/** Share of samples in the majority class of their cluster: no map does better. */
+export const purityOf = (clusters: Int32Array, truth: readonly string[]): number =>
+  purity(clusters, numbered(truth, [...new Set(truth)]));
 
 const numbered = (truth: readonly string[], classes: readonly string[]): number[] => {
   const index = new Map(classes.map((name, i) => [name, i]));

@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { SubspanError } from "../../runtime/errors.ts";
-import { expectedCalibrationError, loadSource } from "../../train/index.ts";
+import type { NumberArray } from "../../runtime/samples.ts";
+import { auroc, type Dataset, expectedCalibrationError, loadSource, nearestLabels } from "../../train/index.ts";
 import { assignSamples, CLUSTERER_OPTIONS, type OpenClusterer, openClusterer } from "../assigning.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { createReporter, type Reporter } from "../progress.ts";
-import { classNames, fitMap, type NamedMap, type Scores, scoresOf } from "../scores.ts";
+import { classNames, fitMap, type NamedMap, NMI_MEANS, purityOf, type Scores, scoresOf } from "../scores.ts";
 import { grouped, pairs, percent } from "../text.ts";
 
 export const evaluate: Command = {
@@ -14,21 +15,35 @@ export const evaluate: Command = {
   options: [
     ["--seen <source>", "Say which class a cluster is on these samples, and score the others with that"],
     ["--map <file>", "Say it by a file: what evaluate --json printed, or {cluster: class}"],
+    [
+      "--outliers <source>",
+      "Samples of other things (labels are not needed): how well novelty tells them from the source",
+    ],
+    ["--nmi <mean>", `${NMI_MEANS.join(" or ")}, of the entropies that NMI is divided by; ${NMI_MEANS[0]} unless said`],
     ...CLUSTERER_OPTIONS,
     ["--json", "The result as JSON"],
   ],
   examples: [
     "evaluate bundles/digits digits:train",
-    "evaluate bundles/digits digits:unseen --seen digits:train",
+    "evaluate bundles/digits digits:unseen --seen digits:train --outliers letters.npz",
     "evaluate bundles/digits digits:unseen --map seen.json --json",
   ],
   run,
 };
 
+type NmiMean = (typeof NMI_MEANS)[number];
+
 interface Evaluation extends Scores {
+  readonly nmiMean: NmiMean;
+  /** Share of samples in the majority class of their cluster: an upper bound of accuracy. */
+  readonly purity: number;
+  /** Accuracy by the nearest seen latent: of giving a sample that one's cluster, or, with labels, that one's class. */
+  readonly nearest?: { readonly clusterAcc: number; readonly classAcc: number };
   /** Expected calibration error, 0..1. */
   readonly calibrationError: number;
   readonly meanConfidence: number;
+  /** Area under the ROC curve of novelty as it tells the outliers from the samples. */
+  readonly novelty?: { readonly auroc: number; readonly outliers: string; readonly count: number };
   readonly samples: number;
   /** Where the map was fitted. */
   readonly mappedOn: string;
@@ -37,8 +52,9 @@ interface Evaluation extends Scores {
 
 async function run({ args, options, io, signal }: CommandContext): Promise<void> {
   const [bundle = "", source = ""] = args;
-  const [seen, file] = [options.text("seen"), options.text("map")];
+  const [seen, file, outliers] = ["seen", "map", "outliers"].map((name) => options.text(name));
   if (seen !== undefined && file !== undefined) throw new SubspanError("USAGE", "--seen and --map: choose one");
+  const nmiMean = options.choice("nmi", NMI_MEANS) ?? NMI_MEANS[0];
   const given = file === undefined ? undefined : await readMap(file);
   const batchSize = options.integer("batch-size", 1) ?? 256;
   const json = options.has("json");
@@ -46,16 +62,17 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
   try {
     const clusterer = await openClusterer(bundle, options, reporter);
     try {
-      const work = { clusterer, batchSize, signal, reporter };
-      const own = await assigned(source, work);
-      const map =
-        given ?? (seen === undefined ? fitMap(own.label, own.truth) : await mapOf(await assigned(seen, work)));
-      const right = own.truth.map((name, i) => map[String(own.label[i])] === name);
+      const work = { clusterer, batchSize, signal, reporter, latents: seen !== undefined };
+      const own = await labelled(source, work);
+      const ofSeen = seen === undefined ? undefined : await labelled(seen, work);
+      const others = outliers === undefined ? undefined : await assigned(await loadSource(outliers), work);
+      const map = given ?? fitMap((ofSeen ?? own).label, (ofSeen ?? own).truth);
       const evaluation: Evaluation = {
-        ...scoresOf(own.label, own.truth, map),
-        calibrationError: expectedCalibrationError(own.confidence, right),
-        meanConfidence: own.confidence.reduce((sum, value) => sum + value, 0) / own.confidence.length,
-        samples: own.label.length,
+        ...scored(own, map, nmiMean),
+        ...(ofSeen && { nearest: await byNearest(own, ofSeen, map) }),
+        ...(others && {
+          novelty: { auroc: auroc(own.novelty, others.novelty), outliers: outliers ?? "", count: others.label.length },
+        }),
         mappedOn: file ?? seen ?? source,
         map,
       };
@@ -74,15 +91,40 @@ interface Work {
   readonly batchSize: number;
   readonly signal: AbortSignal;
   readonly reporter: Reporter;
+  readonly latents: boolean;
 }
 
-async function assigned(source: string, { clusterer, ...range }: Work) {
+const assigned = ({ samples }: Dataset, { clusterer, ...range }: Work) => assignSamples(clusterer, samples, range);
+
+type Labelled = Awaited<ReturnType<typeof labelled>>;
+
+async function labelled(source: string, work: Work) {
   const dataset = await loadSource(source);
   const truth = classNames(dataset);
-  return { truth, ...(await assignSamples(clusterer, dataset.samples, range)) };
+  return { truth, ...(await assigned(dataset, work)) };
 }
 
-const mapOf = async ({ label, truth }: { label: Int32Array; truth: string[] }) => fitMap(label, truth);
+function scored({ label, truth, confidence }: Labelled, map: NamedMap, nmiMean: NmiMean) {
+  const right = truth.map((name, i) => map[String(label[i])] === name);
+  return {
+    ...scoresOf(label, truth, map, nmiMean),
+    nmiMean,
+    purity: purityOf(label, truth),
+    calibrationError: expectedCalibrationError(confidence, right),
+    meanConfidence: confidence.reduce((sum, value) => sum + value, 0) / confidence.length,
+    samples: label.length,
+  };
+}
+
+async function byNearest({ latent, truth }: Labelled, seen: Labelled, map: NamedMap) {
+  const nearest = await nearestLabels(latent as NumberArray, seen.latent as NumberArray, [...seen.label.keys()]);
+  const share = (right: (seenSample: number, sample: number) => boolean) =>
+    nearest.reduce((count, j, i) => count + Number(right(j, i)), 0) / nearest.length;
+  return {
+    clusterAcc: share((j, i) => map[String(seen.label[j])] === truth[i]),
+    classAcc: share((j, i) => seen.truth[j] === truth[i]),
+  };
+}
 
 const mapSchema = z.record(z.string().regex(/^\d+$/), z.union([z.string(), z.int().transform(String)]));
 const fileSchema = z.union([z.object({ map: mapSchema }).transform(({ map }) => map), mapSchema]);
@@ -97,13 +139,25 @@ async function readMap(file: string): Promise<NamedMap> {
 }
 
 function evaluationTable(evaluation: Evaluation): string {
-  const { acc, nmi, ari, calibrationError, meanConfidence, samples, mappedOn } = evaluation;
+  const { acc, nmi, nmiMean, ari, purity, nearest, calibrationError, meanConfidence, novelty } = evaluation;
   return pairs([
-    ["ACC", percent(acc), `clusters named on ${mappedOn}`],
-    ["NMI", percent(nmi)],
+    ["ACC", percent(acc), `clusters named on ${evaluation.mappedOn}`],
+    ["NMI", percent(nmi), nmiMean],
     ["ARI", percent(ari)],
+    ["purity", percent(purity), "an upper bound of ACC: clusters may share a class"],
+    ...(nearest === undefined
+      ? []
+      : ([
+          ["1-NN cluster", percent(nearest.clusterAcc), "ACC, were each in the cluster of the nearest seen latent"],
+          ["1-NN class", percent(nearest.classAcc), "ACC of its class: what all labels of the seen would give"],
+        ] as const)),
     ["calibration error", percent(calibrationError), "|accuracy - confidence|, over 15 bins"],
     ["mean confidence", percent(meanConfidence)],
-    ["samples", grouped(samples)],
+    ...(novelty === undefined
+      ? []
+      : ([
+          ["novelty AUROC", percent(novelty.auroc), `${grouped(novelty.count)} outliers of ${novelty.outliers}`],
+        ] as const)),
+    ["samples", grouped(evaluation.samples)],
   ]);
 }

@@ -2,8 +2,10 @@ import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runPlan } from "../../cli/commands/quickstart.ts";
 import { declaredOptions, Options } from "../../cli/options.ts";
+import { writeNpz } from "../../train/data/index.ts";
 import { decodeNpy } from "../../train/data/npy.ts";
 import { unzipMember, zipMembers } from "../../train/data/zip.ts";
+import { type Images, noiseImages } from "../train/tiny.ts";
 import { collector, subspan, TINY_SETTINGS, temporaryFolder, writeTiny } from "./tiny-cli.ts";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -53,6 +55,7 @@ describe("wrong use exits with 2, one line on stderr and nothing on stdout", () 
     [["assign", "x", "y", "--out", "labels.txt"], "expected a name that ends with .csv, .jsonl, .npz"],
     [["assign", "x", "y", "--shard", "3/3"], "--shard: expected i/S"],
     [["evaluate", "x", "y", "--seen", "a", "--map", "b"], "choose one"],
+    [["evaluate", "x", "y", "--nmi", "harmonic"], "--nmi: expected arithmetic, geometric, got harmonic"],
   ])("%j", async (argv, message) => {
     const { code, stdout, stderr } = await subspan(...argv);
     expect(stderr).toContain(message);
@@ -243,6 +246,24 @@ describe("a clusterer", () => {
     const scores = JSON.parse(stdout);
     expect(scores).toMatchObject({ acc: 1, nmi: 1, ari: 1, samples: 40, mappedOn: at("seen.npz") });
     expect(scores.calibrationError).toBeCloseTo(1 - scores.meanConfidence, 5);
+    expect(scores).toMatchObject({ purity: 1, nmiMean: "arithmetic", nearest: { clusterAcc: 1, classAcc: 1 } });
+    expect(scores.novelty).toBeUndefined();
+  });
+
+  test("is scored by how its novelty tells outliers, which need no labels, and by either NMI", async () => {
+    await writeNpz(at("noise.npz"), {
+      x: noiseImages(30) as { data: Uint8Array<ArrayBuffer>; shape: Images["shape"] },
+    });
+    const asked = ["evaluate", at("bundle"), at("shifted.npz"), "--outliers", at("noise.npz")];
+    const { novelty, nmi, ...arithmetic } = JSON.parse((await subspan(...asked, "--json")).stdout);
+    expect(novelty).toMatchObject({ outliers: at("noise.npz"), count: 30 });
+    expect(novelty.auroc).toBeGreaterThan(0.95);
+    const geometric = JSON.parse((await subspan(...asked, "--nmi", "geometric", "--json")).stdout);
+    expect(geometric).toMatchObject({ nmiMean: "geometric", acc: arithmetic.acc, purity: arithmetic.purity });
+    expect(geometric.nmi).toBeGreaterThanOrEqual(nmi);
+    const { stdout } = await subspan(...asked);
+    expect(stdout).toContain("an upper bound of ACC");
+    expect(stdout).toContain("30 outliers of ");
   });
 
   test("is scored by a map that an evaluation printed", async () => {
@@ -260,6 +281,8 @@ describe("a clusterer", () => {
     const { code, stderr } = await subspan("evaluate", at("bundle"), at("bare.npz"));
     expect(code).toBe(2);
     expect(stderr).toContain("bare.npz has no labels to score against");
+    const seen = await subspan("evaluate", at("bundle"), at("unseen.npz"), "--seen", at("bare.npz"));
+    expect([seen.code, seen.stderr]).toEqual([2, expect.stringContaining("bare.npz has no labels to score against")]);
   });
 
   test("is no longer exported once its data is other data", async () => {

@@ -7,6 +7,7 @@ import {
   clusterMap,
   expectedCalibrationError,
   mappedAccuracy,
+  nearestLabels,
   normalizedMutualInformation,
   purity,
 } from "../../train/metrics.ts";
@@ -24,6 +25,10 @@ const fixture = JSON.parse(readFileSync(new URL("../fixtures/metrics.json", impo
   }[];
   scores: { negative: number[]; positive: number[]; area: number }[];
   calibration: { confidence: number[]; correct: number[]; bins: number; error: number }[];
+  neighbours: (Record<"seen" | "latents" | "labels" | "truth" | "found", number[]> & {
+    width: number;
+    share: number;
+  })[];
 };
 
 test("partition metrics equal scikit-learn's, also for unequal numbers of clusters and classes", () => {
@@ -45,6 +50,19 @@ test("the calibration error equals its definition in numpy, confidences on bin e
     expect(expectedCalibrationError(confidence, correct, bins)).toBeCloseTo(error, 12);
   }
   expect(expectedCalibrationError([0, 1], [false, true])).toBe(0);
+});
+
+test("labels by the nearest direction, and how many are right, equal scikit-learn's", async () => {
+  for (const { seen, latents, labels, truth, found, width, share } of fixture.neighbours) {
+    const rows = (data: number[]) => ({ data: Float32Array.from(data), shape: [data.length / width, width] });
+    const nearest = await nearestLabels(rows(latents), rows(seen), labels);
+    expect([...nearest]).toEqual(found);
+    const identity = new Map(labels.map((label) => [label, label]));
+    expect(mappedAccuracy(nearest, truth, identity)).toBeCloseTo(share, 12);
+    await expect(nearestLabels(rows(latents), rows(seen), [...labels, 0])).rejects.toMatchObject({
+      code: "SHAPE_MISMATCH",
+    });
+  }
 });
 
 test("a map fitted on seen samples scores unseen ones, a cluster without a class is wrong", () => {

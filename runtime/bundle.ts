@@ -9,7 +9,6 @@ import {
   parseManifest,
   type Shape,
 } from "./manifest.ts";
-import { readZip } from "./zip.ts";
 
 /** What loading tells on its way, in the words and order of transformers.js; `file` is a path in the bundle. */
 export type LoadProgress = { readonly name: string } & (
@@ -127,6 +126,7 @@ export async function openBytes(bytes: Uint8Array, origin: string, options: Read
   const { sha256, ...rest } = options;
   await checkFile(bytes, { path: "the file", ...(sha256 && { sha256 }) }, origin);
   if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes);
+  const { readZip } = await import("./zip.ts"); // a browser that opens a folder never loads it
   const files = readZip(bytes);
   const read = async (path: string) => files.get(path) ?? missing(`${origin}: has no ${path}`);
   return openBundle({ origin, read }, rest);

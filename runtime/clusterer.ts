@@ -74,7 +74,7 @@ export class Clusterer<Encoded = never> {
   #queue: Promise<unknown> = Promise.resolve();
   #disposal: Promise<void> | undefined;
 
-  constructor(engine: Engine, bundle: Bundle, placement: Placement, decode?: Decoder<Encoded>) {
+  constructor(engine: Engine, bundle: Bundle, placement: Placement, decode: Decoder<Encoded>) {
     const { manifest, model, graph } = bundle;
     const { name, clusters } = manifest;
     const { nodes, parameterBytes } = graph;

@@ -1,7 +1,8 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 import type { Bundle } from "./bundle.ts";
-import { type Batch, InputReader } from "./input.ts";
+import type { Batch } from "./input.ts";
 import type { GraphManifest } from "./manifest.ts";
+import { zeros } from "./samples.ts";
 
 /** What both ONNX Runtime packages are to us. */
 export interface Runtime {
@@ -41,13 +42,9 @@ export class SessionEngine implements Engine {
   ): Promise<SessionEngine> {
     const session = await runtime.InferenceSession.create(model, options);
     const engine = new SessionEngine(runtime, session, manifest);
-    const { input, outputs } = manifest;
-    const reader = new InputReader(input);
+    const outputs = manifest.outputs.map(({ name }) => name);
     try {
-      await engine.run(
-        { data: reader.array(1), count: 1 },
-        outputs.map(({ name }) => name),
-      );
+      await engine.run({ data: zeros(manifest.input, 1), count: 1 }, outputs);
     } catch (error) {
       await session.release();
       throw error;

@@ -1,4 +1,5 @@
 import { SubspanError } from "./errors.ts";
+import { MAX_PIXELS, tooLarge } from "./pixels.ts";
 
 /** What an image file says of itself before anything of it is decoded. Sides are in pixels, as they are stored. */
 export interface ImageHeader {
@@ -8,9 +9,6 @@ export interface ImageHeader {
   readonly animated?: boolean;
   readonly cmyk?: boolean;
 }
-
-/** Past this an image is refused before it is decoded: 8,192 x 8,192. */
-export const MAX_PIXELS = 2 ** 26;
 
 /**
  * Refuses an image file by its header: decoding is where the time and the memory go.
@@ -30,10 +28,6 @@ export function checkImageHeader(bytes: Uint8Array, name: string): ImageHeader |
   if (animated) throw new SubspanError("IMAGE_ANIMATED", `${name}: expected one picture, got an animated ${format}`);
   if (cmyk) throw new SubspanError("IMAGE_CMYK", `${name}: expected RGB or grey, got a ${format} in CMYK`);
   return header;
-}
-
-export function tooLarge(what: string): SubspanError {
-  return new SubspanError("IMAGE_TOO_LARGE", `${what}: expected up to ${MAX_PIXELS} pixels`);
 }
 
 function invalid(name: string, what: string, cause?: unknown): SubspanError {

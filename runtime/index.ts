@@ -23,7 +23,7 @@ export {
 export type { Device, DeviceFailure, DeviceRequest } from "./devices.ts";
 export { type ErrorCode, SubspanError } from "./errors.ts";
 export { ALLOWED_OPERATORS, checkGraph, GRAPH_LIMITS, type GraphSummary, type GraphValue } from "./graph-check.ts";
-export type { ArrayInput, Input, NestedInput, PixelInput } from "./input.ts";
+export type { ArrayInput, Input, NestedInput } from "./input.ts";
 export {
   FORMAT_VERSION,
   type GraphManifest,
@@ -35,5 +35,5 @@ export {
   METADATA_KEY,
   parseManifest,
 } from "./manifest.ts";
-export { fromRgba, type Pixels } from "./pixels.ts";
-export type { NumberArray, Samples } from "./samples.ts";
+export { fromRgba } from "./pixels.ts";
+export type { NumberArray, PixelInput, Pixels, Samples } from "./samples.ts";

@@ -1,18 +1,11 @@
 import { SubspanError } from "./errors.ts";
 import type { ManifestInput } from "./manifest.ts";
-import { fromRgba, type Pixels } from "./pixels.ts";
+import { isPixels, type PixelInput, type Pixels, zeros } from "./samples.ts";
 
 /** Numbers with their shape, row-major: [n, ...sample], or one sample without the batch axis. uint8 for images. */
 export interface ArrayInput {
   readonly data: Uint8Array | Uint8ClampedArray | Float32Array;
   readonly shape: readonly number[];
-}
-
-/** RGBA pixels, as a browser's ImageData. */
-export interface PixelInput {
-  readonly data: Uint8Array | Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
 }
 
 /** Rows of numbers, nested as deep as the shape. */
@@ -30,8 +23,8 @@ export type Input<Encoded = never> =
   | Encoded
   | readonly (ArrayInput | PixelInput | Float32Array | Encoded)[];
 
-/** Turns one encoded image into pixels of the shape wanted. */
-export type Decoder<Encoded> = (image: Encoded, shape: Pixels["shape"]) => Promise<Pixels>;
+/** Turns one image, as pixels or encoded, into pixels of the shape wanted. */
+export type Decoder<Encoded> = (image: PixelInput | Encoded, shape: Pixels["shape"]) => Promise<Pixels>;
 
 /** Checked samples, flat, ready to feed. */
 export interface Batch {
@@ -50,9 +43,9 @@ export class InputReader<Encoded> {
   readonly sampleSize: number;
   readonly #input: ManifestInput;
   readonly #sample: readonly number[];
-  readonly #decode: Decoder<Encoded> | undefined;
+  readonly #decode: Decoder<Encoded>;
 
-  constructor(input: ManifestInput, decode?: Decoder<Encoded>) {
+  constructor(input: ManifestInput, decode: Decoder<Encoded>) {
     this.#input = input;
     this.#sample = input.shape.slice(1).map(Number);
     this.sampleSize = this.#sample.reduce((a, b) => a * b, 1);
@@ -62,7 +55,7 @@ export class InputReader<Encoded> {
   /** @throws {SubspanError} SHAPE_MISMATCH, DTYPE_MISMATCH, OUT_OF_RANGE, NOT_FINITE, or what decoding throws. */
   async read(input: Input<Encoded>): Promise<Batch> {
     if (!Array.isArray(input)) return this.#one(input as Encoded);
-    if (input.length === 0) return { data: this.array(0), count: 0 };
+    if (input.length === 0) return { data: zeros(this.#input, 0), count: 0 };
     if (typeof input[0] === "number" || Array.isArray(input[0])) return this.#nested(input as NestedInput);
     const parts: Batch[] = [];
     for (let from = 0; from < input.length; from += DECODERS)
@@ -73,7 +66,7 @@ export class InputReader<Encoded> {
   /** One batch of several, always copied: the parts may be changed after. */
   join(parts: readonly Batch[]): Batch {
     const count = parts.reduce((sum, part) => sum + part.count, 0);
-    const data = this.array(count);
+    const data = zeros(this.#input, count);
     let at = 0;
     for (const part of parts) {
       data.set(part.data, at);
@@ -89,11 +82,6 @@ export class InputReader<Encoded> {
     return { data: batch.data.subarray(start * this.sampleSize, stop * this.sampleSize), count: stop - start };
   }
 
-  array(count: number): Uint8Array | Float32Array {
-    const length = count * this.sampleSize;
-    return this.#input.dtype === "uint8" ? new Uint8Array(length) : new Float32Array(length);
-  }
-
   async #item(item: Encoded, index: number): Promise<Batch> {
     try {
       return await this.#one(item);
@@ -105,20 +93,19 @@ export class InputReader<Encoded> {
 
   async #one(input: ArrayInput | PixelInput | Float32Array | Encoded): Promise<Batch> {
     if (input instanceof Float32Array) return this.#array({ data: input, shape: [input.length] });
-    if (isObject(input) && ArrayBuffer.isView(input.data)) {
-      const { data, width, height, shape } = input as Partial<PixelInput & ArrayInput>;
-      if (Array.isArray(shape)) return this.#array({ data: data!, shape });
-      if (Number.isInteger(width) && data!.length === width! * height! * 4)
-        return { ...this.#array(fromRgba(data!, height!, width!, this.#imageShape())), own: true };
+    if (isPixels(input)) {
+      const { data, width, height, shape } = input as PixelInput & Partial<ArrayInput>;
+      if (Array.isArray(shape)) return this.#array({ data, shape });
+      if (Number.isInteger(width) && data.length === width * height * 4) return this.#pixels(input);
     }
-    if (this.#decode === undefined || this.#input.kind !== "images" || isPlain(input))
-      throw this.#mismatch("DTYPE_MISMATCH", describe(input));
-    return { ...this.#array(await this.#decode(input as Encoded, this.#imageShape())), own: true };
+    if (isPlain(input)) throw this.#mismatch("DTYPE_MISMATCH", describe(input));
+    return this.#pixels(input as Encoded);
   }
 
-  #imageShape(): Pixels["shape"] {
-    if (this.#input.kind !== "images") throw this.#mismatch("DTYPE_MISMATCH", "an image");
-    return this.#sample as unknown as Pixels["shape"];
+  async #pixels(image: PixelInput | Encoded): Promise<Batch> {
+    if (this.#input.kind !== "images") throw this.#mismatch("DTYPE_MISMATCH", describe(image));
+    const { data } = await this.#decode(image, this.#sample as unknown as Pixels["shape"]);
+    return { data, count: 1, own: true };
   }
 
   #array({ data, shape }: ArrayInput): Batch {
@@ -156,7 +143,7 @@ export class InputReader<Encoded> {
     const shape = this.#nestedShape(rows);
     const count = this.#count(shape);
     if (count === undefined) throw this.#mismatch("SHAPE_MISMATCH", `[${shape.join(", ")}] numbers`);
-    const data = this.array(count);
+    const data = zeros(this.#input, count);
     const check = this.#input.dtype === "uint8" ? this.#checkPixel : this.#checkFeature;
     let at = 0;
     const fill = (items: NestedInput, depth: number): void => {

@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import type { Sharp, SharpOptions } from "sharp";
 import { SubspanError } from "./errors.ts";
-import { checkImageHeader, MAX_PIXELS, tooLarge } from "./image-header.ts";
-import { fromRgba, type Pixels } from "./pixels.ts";
+import { checkImageHeader } from "./image-header.ts";
+import { fromRgba, MAX_PIXELS, tooLarge } from "./pixels.ts";
+import { isPixels, type PixelInput, type Pixels } from "./samples.ts";
 
 type SharpModule = (input: Uint8Array, options: SharpOptions) => Sharp;
 
@@ -18,7 +19,8 @@ export type EncodedImage = string | URL | Uint8Array;
  * @throws {SubspanError} DEPENDENCY_MISSING without sharp, SOURCE_MISSING for no such file, IMAGE_INVALID for no image;
  *   IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_ANIMATED, IMAGE_CMYK before it is decoded.
  */
-export async function decodeImage(image: EncodedImage, shape: Pixels["shape"]): Promise<Pixels> {
+export async function decodeImage(image: EncodedImage | PixelInput, shape: Pixels["shape"]): Promise<Pixels> {
+  if (isPixels(image)) return fromRgba(image, shape);
   const name = image instanceof Uint8Array ? `an image of ${image.length} bytes` : String(image);
   const bytes = image instanceof Uint8Array ? image : await read(image);
   checkImageHeader(bytes, name);
@@ -31,7 +33,7 @@ export async function decodeImage(image: EncodedImage, shape: Pixels["shape"]): 
       .ensureAlpha()
       .raw({ depth: "uchar" })
       .toBuffer({ resolveWithObject: true });
-    return fromRgba(data, info.height, info.width, shape);
+    return fromRgba({ data, width: info.width, height: info.height }, shape);
   } catch (cause) {
     const { message } = cause as Error;
     if (message.includes("exceeds pixel limit")) throw tooLarge(name);

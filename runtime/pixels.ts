@@ -1,7 +1,12 @@
-/** A decoded image, uint8 [h, w, c], row-major. */
-export interface Pixels {
-  readonly data: Uint8Array;
-  readonly shape: readonly [number, number, number];
+import { SubspanError } from "./errors.ts";
+import type { PixelInput, Pixels } from "./samples.ts";
+
+/** Past this an image is refused before it is decoded: 8,192 x 8,192. */
+export const MAX_PIXELS = 2 ** 26;
+
+/** @returns the IMAGE_TOO_LARGE of an image, said in words. */
+export function tooLarge(what: string): SubspanError {
+  return new SubspanError("IMAGE_TOO_LARGE", `${what}: expected up to ${MAX_PIXELS} pixels`);
 }
 
 /**
@@ -11,14 +16,13 @@ export interface Pixels {
  * - grey is the luma of Rec. 601, (299 R + 587 G + 114 B) / 1000, rounded, so a grey image keeps its values;
  * - an image of another size is cropped to the middle of the graph's proportions, then resized.
  *
- * @param rgba - [h, w, 4], not premultiplied.
- * @param target - the shape wanted, [h, w, c]; c is 1 for grey, 3 for RGB, 4 to keep it as it is.
+ * @param shape - the shape wanted, [h, w, c]; c is 1 for grey, 3 for RGB, 4 to keep it as it is.
  */
-export function fromRgba(rgba: ArrayLike<number>, height: number, width: number, target: Pixels["shape"]): Pixels {
-  return resize(toChannels(rgba, height, width, target[2]), target[0], target[1]);
+export function fromRgba(image: PixelInput, [height, width, channels]: Pixels["shape"]): Pixels {
+  return resize(toChannels(image, channels), height, width);
 }
 
-function toChannels(rgba: ArrayLike<number>, height: number, width: number, channels: number): Pixels {
+function toChannels({ data: rgba, height, width }: PixelInput, channels: number): Pixels {
   const data = new Uint8Array(height * width * channels);
   for (let pixel = 0; pixel < height * width; pixel++) {
     const from = pixel * 4;

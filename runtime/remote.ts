@@ -3,7 +3,7 @@ import type { Device } from "./devices.ts";
 import type { Engine, Outputs } from "./engine.ts";
 import { type ErrorCode, SubspanError } from "./errors.ts";
 import type { Batch, Decoder } from "./input.ts";
-import type { Pixels } from "./pixels.ts";
+import type { PixelInput, Pixels } from "./samples.ts";
 
 /** One end of what two threads talk through: messages are copied, buffers in `transfer` are given away. */
 export interface Channel {
@@ -31,7 +31,7 @@ export interface EngineSetup extends Pick<Bundle, "model" | "manifest"> {
 interface Calls<Encoded> {
   open(setup: EngineSetup): Promise<void>;
   run(asked: Batch & { readonly fetches: readonly string[] }): Promise<Outputs>;
-  decode(asked: { readonly image: Encoded; readonly shape: Pixels["shape"] }): Promise<Pixels>;
+  decode(asked: { readonly image: Encoded | PixelInput; readonly shape: Pixels["shape"] }): Promise<Pixels>;
   release(): Promise<void>;
 }
 type Method = keyof Calls<unknown>;

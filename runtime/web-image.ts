@@ -1,9 +1,6 @@
-import { SubspanError } from "./errors.ts";
-import { checkImageHeader, MAX_PIXELS, tooLarge } from "./image-header.ts";
-import { fromRgba, type Pixels } from "./pixels.ts";
-
-/** What browsers decode: an image file (Blob, File), or anything that can be drawn on a canvas. */
-export type WebImage = Blob | CanvasImageSource;
+import { fromRgba, MAX_PIXELS, tooLarge } from "./pixels.ts";
+import { isPixels, type PixelInput, type Pixels } from "./samples.ts";
+import { type PortableImage, portable, toBitmap, type WebImage } from "./web-bitmap.ts";
 
 /**
  * Decodes an image in the browser, turned upright, sRGB, and makes it of the shape wanted, see `fromRgba`.
@@ -12,27 +9,21 @@ export type WebImage = Blob | CanvasImageSource;
  * @throws {SubspanError} IMAGE_INVALID if it is no image; IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_ANIMATED, IMAGE_CMYK
  *   before it is decoded.
  */
-export async function decodeImage(image: WebImage, shape: Pixels["shape"]): Promise<Pixels> {
+export async function decodeImage(image: WebImage | PixelInput, shape: Pixels["shape"]): Promise<Pixels> {
+  return decodePortable(isPixels(image) ? image : await portable(image), shape);
+}
+
+/** The part of it that any thread can do. */
+export async function decodePortable(image: PortableImage, shape: Pixels["shape"]): Promise<Pixels> {
+  if (isPixels(image)) return fromRgba(image, shape);
   const bitmap = await toBitmap(image);
   const { width, height } = bitmap;
   try {
     if (width * height > MAX_PIXELS) throw tooLarge(`${width} x ${height} pixels`);
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
     context.drawImage(bitmap, 0, 0);
-    return fromRgba(context.getImageData(0, 0, width, height).data, height, width, shape);
+    return fromRgba(context.getImageData(0, 0, width, height), shape);
   } finally {
     bitmap.close();
-  }
-}
-
-/** An image as a bitmap of the caller's own. @throws as decodeImage. */
-export async function toBitmap(image: WebImage): Promise<ImageBitmap> {
-  const name = (image as Partial<File>).name ?? "an image";
-  try {
-    if (image instanceof Blob) checkImageHeader(new Uint8Array(await image.arrayBuffer()), name);
-    return await createImageBitmap(image, { imageOrientation: "from-image", premultiplyAlpha: "none" });
-  } catch (cause) {
-    if (cause instanceof SubspanError) throw cause;
-    throw new SubspanError("IMAGE_INVALID", `${name}: not an image: ${(cause as Error).message}`, { cause });
   }
 }

@@ -1,5 +1,5 @@
 import { serveEngine } from "./remote.ts";
-import { decodeImage, type WebImage } from "./web-image.ts";
+import { decodePortable } from "./web-image.ts";
 import { openWebSession, type WebRuntime } from "./web-session.ts";
 
 /**
@@ -8,12 +8,12 @@ import { openWebSession, type WebRuntime } from "./web-session.ts";
  */
 export function serveWorker(runtime: WebRuntime): void {
   if (self.name.startsWith("em-pthread")) return;
-  serveEngine<WebImage>(
+  serveEngine(
     {
       post: (message, transfer) => self.postMessage(message, { transfer: [...transfer] }),
       listen: (listener) => self.addEventListener("message", ({ data }) => listener(data)),
     },
     (setup) => openWebSession(runtime, setup),
-    decodeImage,
+    decodePortable,
   );
 }

@@ -3,12 +3,13 @@ import type { Clusterer } from "./clusterer.ts";
 import type { Device } from "./devices.ts";
 import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
 import { type EngineSetup, RemoteEngine, type Thread, ThreadFailure } from "./remote.ts";
+import { isPixels, type PixelInput, type Pixels } from "./samples.ts";
+import { type PortableImage, portable, type WebImage } from "./web-bitmap.ts";
 import { clearCache, webCache } from "./web-cache.ts";
-import { decodeImage, toBitmap, type WebImage } from "./web-image.ts";
-import { openWebSession } from "./web-session.ts";
 
 export * from "./index.ts";
-export { clearCache, decodeImage, type WebImage };
+export { decodeImage } from "./web-image.ts";
+export { clearCache, type WebImage };
 
 export interface ReadOptions extends CommonReadOptions {
   /** Whether files are kept in the browser by their hash, and had from there: yes unless said. */
@@ -74,8 +75,8 @@ async function openOn(device: Device, bundle: Bundle, options: LoadOptions): Pro
       notes.push(`in the page: ${error.message}`);
     }
   }
-  const runtime = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
-  return { engine: await openWebSession(runtime, setup), decode: decodeImage, threads, worker: false, notes };
+  const { openInPage } = await import("./web-page.ts");
+  return { ...(await openInPage(setup)), threads, worker: false, notes };
 }
 
 function threadsOf(asked: number | undefined): { threads: number; notes: string[] } {
@@ -99,11 +100,11 @@ function startWorker(device: Device): Worker {
 }
 
 async function openInWorker(setup: EngineSetup): Promise<Pick<OpenedEngine<WebImage>, "engine" | "decode">> {
-  const engine = await RemoteEngine.open<Blob | ImageBitmap>(threadOf(setup.device), setup);
-  const decode = async (image: WebImage, shape: readonly [number, number, number]) => {
-    if (image instanceof Blob || image instanceof ImageBitmap) return engine.decode(image, shape);
-    const bitmap = await toBitmap(image); // what is of the document stays on the page
-    return engine.decode(bitmap, shape).finally(() => bitmap.close());
+  const engine = await RemoteEngine.open<PortableImage>(threadOf(setup.device), setup);
+  const decode = async (image: WebImage | PixelInput, shape: Pixels["shape"]) => {
+    const taken = isPixels(image) ? image : await portable(image);
+    const pixels = engine.decode(taken, shape);
+    return taken instanceof ImageBitmap && taken !== image ? pixels.finally(() => taken.close()) : pixels;
   };
   return { engine, decode };
 }

@@ -30,8 +30,11 @@ export interface GraphOutput extends GraphPort {
   readonly value: string;
 }
 
-/** How images are laid out for convolutions: as every provider does well, or as CPUs train fastest (convolution-forms.ts). */
-export type ConvolutionLayout = "channels-first" | "channels-batch";
+/**
+ * How images are laid out for convolutions (convolution-forms.ts): as every provider does well, as CPUs train, or as those CPUs
+ * train fastest for which ONNX Runtime has kernels over channels in blocks of 8 or 16.
+ */
+export type ConvolutionLayout = "channels-first" | "channels-batch" | "blocks-of-8" | "blocks-of-16";
 
 /**
  * An ONNX graph under construction. All of ONNX's operators that subspan emits are pure, so a node or constant that was

@@ -1,5 +1,6 @@
 export { type BundleContent, bundleFiles, checkDestination, modelWithManifest, writeBundle } from "./bundle.ts";
 export { type CardContent, card } from "./card.ts";
+export { blockedLayout, blockProbe } from "./channel-blocks.ts";
 export {
   CONVERSION_TOLERANCE,
   type ConversionCheck,
@@ -9,7 +10,7 @@ export {
   type Feeds,
 } from "./conversion-parity.ts";
 export { convertModel, modelFunction, type TfjsModel } from "./convert.ts";
-export type { Attribute, GraphNode, GraphPort, Initializer } from "./graph.ts";
+export type { Attribute, ConvolutionLayout, GraphNode, GraphPort, Initializer } from "./graph.ts";
 export { loadModel } from "./model-files.ts";
 export type { ConvertOptions, ModelFunction } from "./model-function.ts";
 export {

@@ -33,11 +33,26 @@ export function encodeModel(model: Model): Uint8Array<ArrayBuffer> {
   m.integer(MODEL.irVersion, IR_VERSION);
   m.text(MODEL.producerName, "subspan");
   m.message(MODEL.graph, encodeGraph(model));
-  m.message(MODEL.opsetImport, new Message().text(OPERATOR_SET.domain, "").integer(OPERATOR_SET.version, OPSET));
+  for (const [domain, version] of operatorSets(model))
+    m.message(
+      MODEL.opsetImport,
+      new Message().text(OPERATOR_SET.domain, domain).integer(OPERATOR_SET.version, version),
+    );
   for (const [key, value] of Object.entries(model.metadata)) {
     m.message(MODEL.metadataProps, new Message().text(STRING_ENTRY.key, key).text(STRING_ENTRY.value, value));
   }
   return m.finish();
+}
+
+/** The domain and the name of an operator: "Conv" is ONNX's own, "domain:Conv" another's. */
+function operatorOf(op: string): [domain: string, name: string] {
+  const [name, domain = ""] = op.split(":").reverse() as [string, string?];
+  return [domain, name];
+}
+
+function operatorSets({ nodes }: Model): ReadonlyMap<string, number> {
+  const others = nodes.map(({ op }) => operatorOf(op)[0]).filter((domain) => domain !== "");
+  return new Map([["", OPSET], ...others.map((domain): [string, number] => [domain, 1])]);
 }
 
 function encodeGraph({ name, inputs, outputs, nodes, initializers }: Model): Message {
@@ -54,7 +69,9 @@ function encodeNode({ op, name, inputs, outputs, attributes }: GraphNode): Messa
   const n = new Message();
   for (const input of inputs) n.text(NODE.input, input);
   for (const output of outputs) n.text(NODE.output, output);
-  n.text(NODE.name, name).text(NODE.opType, op);
+  const [domain, type] = operatorOf(op);
+  n.text(NODE.name, name).text(NODE.opType, type);
+  if (domain !== "") n.text(NODE.domain, domain);
   for (const [key, value] of Object.entries(attributes)) n.message(NODE.attribute, encodeAttribute(key, value));
   return n;
 }

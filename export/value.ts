@@ -23,20 +23,75 @@ export interface Stored {
   readonly shape: readonly number[];
   /** stored axis i is the tensor's axis layout[i]; absent: in the tensor's own order. */
   readonly layout?: readonly number[] | undefined;
+  /**
+   * An image [n, h, w, c] whose channels are in blocks of so many, all of it, as [n, c / block, h, w, block]: `shape` and `layout`
+   * count the channels as two axes.
+   */
+  readonly block?: number | undefined;
 }
 
-/** An operand of a lowering. `name` is the tensor as tfjs sees it; `stored` is what the graph holds. */
+/** The layout of an image in blocks, and the operators of ONNX Runtime's CPU provider that know it. */
+export const BLOCKED = [0, 3, 1, 2, 4];
+export const NCHWC = "com.microsoft.nchwc";
+const NCHW = [0, 3, 1, 2];
+
+/**
+ * An operand of a lowering. `name` is the tensor as tfjs sees it; `held` is what the graph holds, and `stored` the same without
+ * blocks, which few nodes understand.
+ */
 export class Operand implements TensorType {
   readonly shape: readonly number[];
   readonly dtype: DataType;
-  readonly stored: Stored;
+  readonly held: Stored;
   readonly graph: Graph;
 
-  constructor(graph: Graph, type: TensorType, stored: Stored) {
+  constructor(graph: Graph, type: TensorType, held: Stored) {
     this.graph = graph;
     this.shape = type.shape;
     this.dtype = type.dtype;
-    this.stored = stored;
+    this.held = held;
+  }
+
+  get stored(): Stored {
+    return this.#plain(true);
+  }
+
+  /** Without blocks: an image's channels come last or, which costs the same, first. */
+  #plain(channelsLast: boolean): Stored {
+    const { graph: g, held, shape } = this;
+    if (held.block === undefined) return held;
+    const layout = channelsLast ? undefined : NCHW;
+    const stored = (layout ?? [0, 1, 2, 3]).map((axis) => shape[axis] as number);
+    if (this.dtype !== "float32") {
+      const parts = new Operand(
+        g,
+        { shape: inParts(shape, held.block), dtype: this.dtype },
+        { ...held, block: undefined },
+      );
+      return { name: reshaped(g, parts.name, parts.shape, shape), shape };
+    }
+    const [n, h, w, c] = shape as readonly [number, number, number, number];
+    const image = reshaped(g, held.name, held.shape, [n, c, h, w]);
+    const attributes = { channels: c, channels_last: channelsLast ? 1 : 0 };
+    return { name: g.node(`${NCHWC}:ReorderOutput`, [image], attributes), shape: stored, layout };
+  }
+
+  /** The operand with its channels as two axes, [..., c / block, block]; [..., 1, 1] where it has but one. */
+  inBlocks(block: number): Operand {
+    const { graph: g, dtype, rank } = this;
+    if (rank === 0) return this;
+    const type = { shape: inParts(this.shape, block), dtype };
+    if (this.held.block === block) return new Operand(g, type, { ...this.held, block: undefined });
+    const { name, shape, layout } = this.stored;
+    if (shape.length === 0) return new Operand(g, type, this.stored);
+    const isImage = rank === 4 && dtype === "float32" && (this.shape[3] as number) > 1;
+    if (isImage && util.sizeFromShape([...shape]) === util.sizeFromShape([...this.shape])) {
+      return new Operand(g, type, { ...blocked(this, block), block: undefined });
+    }
+    const at = layout === undefined ? rank - 1 : layout.indexOf(rank - 1);
+    const parts = [...shape.slice(0, at), ...inParts([shape[at] as number], block), ...shape.slice(at + 1)];
+    const order = layout?.flatMap((axis) => (axis === rank - 1 ? [axis, axis + 1] : [axis]));
+    return new Operand(g, type, { name: reshaped(g, name, shape, parts), shape: parts, layout: order });
   }
 
   get name(): string {
@@ -64,7 +119,7 @@ export class Operand implements TensorType {
 
   /** The tensor ready to be broadcast with others stored in `layout`, whose rank may be higher; not expanded. */
   aligned(layout: readonly number[]): { readonly name: string; readonly shape: readonly number[] } {
-    const { stored } = this;
+    const stored = this.#plain(layout.length !== 4 || layout.every((axis, i) => axis === i));
     if (stored.shape.length === 0) return stored;
     const own = stored.layout ?? stored.shape.map((_, i) => i);
     const missing = layout.length - own.length;
@@ -74,6 +129,30 @@ export class Operand implements TensorType {
     const order = layout.map((axis) => padded.indexOf(axis));
     return permuted(this.graph, { name: stored.name, shape: stored.shape }, shape, order);
   }
+}
+
+/** A shape with its last axis as two. */
+function inParts(shape: readonly number[], block: number): number[] {
+  const channels = shape.at(-1) as number;
+  return [...shape.slice(0, -1), ...(channels === 1 ? [1, 1] : [channels / block, block])];
+}
+
+/** An image [n, h, w, c] of floats, its channels in blocks that divide them. */
+export function blocked(x: Operand, block: number): Stored {
+  if (x.held.block === block) return x.held;
+  const { graph: g, shape } = x;
+  const channelsLast = x.stored.layout === undefined;
+  const name = g.node(`${NCHWC}:ReorderInput`, [x.inLayout(channelsLast ? undefined : NCHW)], {
+    channels_last: channelsLast ? 1 : 0,
+  });
+  return inBlocksOf(g, name, shape, block);
+}
+
+/** How a node output is stored that an operator for blocks gives, [n, c, h, w] by its own account. */
+export function inBlocksOf(g: Graph, name: string, shape: readonly number[], block: number): Stored {
+  const parts = inParts(shape, block);
+  const stored = BLOCKED.map((axis) => parts[axis] as number);
+  return { name: g.node("Reshape", [name, g.int64(stored)]), shape: stored, layout: BLOCKED, block };
 }
 
 /** How a node output is stored whose axis i is the tensor's axis layout[i]. */
@@ -140,6 +219,11 @@ export function elementwise(
   attributes: Readonly<Record<string, Attribute>> = {},
 ): Stored {
   const rank = Math.max(...operands.map((x) => x.rank));
+  const image = operands.find((x) => x.held.block !== undefined && covers(x, operands));
+  if (image?.held.block !== undefined) {
+    const inputs = operands.map((x) => x.inBlocks(image.held.block as number).aligned(BLOCKED).name);
+    return { ...image.held, name: g.node(op, inputs, attributes) };
+  }
   const aligned = (layout: readonly number[]) => {
     const inputs = operands.map((x) => x.aligned(layout));
     const shape = inputs.map((x) => [...x.shape]).reduce((a, b) => backend_util.assertAndGetBroadcastShape(a, b));
@@ -153,6 +237,13 @@ export function elementwise(
     attributes,
   );
   return shape.length < rank ? { name, shape } : storedIn(layout, name, shape);
+}
+
+/** Whether the others broadcast to x. */
+function covers(x: Operand, operands: readonly Operand[]): boolean {
+  return operands.every(
+    ({ shape, rank }) => rank <= x.rank && shape.every((size, i) => size === 1 || size === x.shape[i + x.rank - rank]),
+  );
 }
 
 interface Aligned {

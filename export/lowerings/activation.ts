@@ -19,7 +19,7 @@ const ACTIVATIONS = { linear: Identity, relu: Relu, elu: Elu, relu6: Relu6, sigm
 export function fused(g: Graph, y: Operand, inputs: FusedInputs, attributes: FusedAttributes): Stored {
   const { bias, preluActivationWeights } = inputs;
   const biased = bias === undefined ? y : applied(g, Add, { a: y, b: bias }, undefined);
-  return activated(g, biased, preluActivationWeights, attributes).stored;
+  return activated(g, biased, preluActivationWeights, attributes).held;
 }
 
 function activated(g: Graph, x: Operand, weights: Operand | undefined, attributes: FusedAttributes): Operand {

@@ -1,6 +1,6 @@
 import type { Graph } from "../graph.ts";
-import { type Operand, reshaped, reversed, type Stored, transposed } from "../value.ts";
-import { after, convolved, span, spread, still, type Windows } from "./windows.ts";
+import { blocked, inBlocksOf, NCHWC, Operand, reshaped, reversed, type Stored, transposed } from "../value.ts";
+import { after, attributesOf, convolved, cut, span, spread, still, type Windows } from "./windows.ts";
 
 /** A convolution of images [batch, ...sizes, inChannels], in the channels-last order of tfjs. */
 export interface Convolution {
@@ -108,13 +108,188 @@ export const channelsBatch: ConvolutionForm = {
   },
 };
 
+/**
+ * The form for training steps on CPUs that ONNX Runtime has blocked kernels for: images as [n, c / block, h, w, block], filters as
+ * [out / block, in / block, kh, kw, block, block]. They gather no columns: 113 GFLOP/s on one core where the form above reaches 60
+ * to 85 and a MatMul 80 (`npm run bench:roofline`). ONNX Runtime itself uses them for constant filters only. Images of fewer
+ * channels than a block are read as [n, c, h, w]; what else is not whole blocks is left to the form above.
+ */
+export const channelsInBlocks = (block: number): ConvolutionForm => {
+  const takes = ({ batch, inChannels, outChannels, groups, axes }: Convolution) =>
+    groups === 1 &&
+    batch > 0 &&
+    axes.length === 2 &&
+    outChannels % block === 0 &&
+    (inChannels < block || inChannels % block === 0) &&
+    axes.every((axis) => axis.count > 0 && axis.before >= 0 && cut(axis).size === axis.size);
+  return {
+    forward: (g, x, filter, convolution) =>
+      takes(convolution)
+        ? blockedConv(g, x, blockedFilters(g, filter, block), convolution, block)
+        : channelsBatch.forward(g, x, filter, convolution),
+    inputGradient: (g, dy, filter, convolution) => {
+      const phases = phasesOf(convolution);
+      return phases?.every(({ gradient }) => isEmpty(gradient) || takes(gradient))
+        ? interleaved(g, phases, convolution, block, ({ first, gradient }) =>
+            blockedConv(
+              g,
+              dy,
+              turnedBlockedFilters(g, everyTap(g, filter, first, convolution), block),
+              gradient,
+              block,
+            ),
+          )
+        : channelsBatch.inputGradient(g, dy, filter, convolution);
+    },
+  };
+};
+
+/** Every s-th place of an image's gradient: the convolution at stride 1 of dy with every s-th tap from the `first`, turned. */
+interface Phase {
+  readonly first: readonly number[];
+  readonly gradient: Convolution;
+}
+
+const isEmpty = ({ axes }: Convolution) => axes.some(({ taps }) => taps <= 0);
+
+/**
+ * The input gradient of a convolution of stride s by the places' residues r modulo s, rows before columns:
+ *
+ *     dx[s m + r] = sum over q of dy[m + e - q] filter[s q + p],    p = (r + before) mod s,  e = (r + before - p) / s
+ *
+ * Undefined for a depth, for dilated strides and for images that strides do not divide.
+ */
+function phasesOf(convolution: Convolution): readonly Phase[] | undefined {
+  const { axes, inChannels, outChannels } = convolution;
+  const turned = { ...convolution, inChannels: outChannels, outChannels: inChannels };
+  if (axes.every(({ stride }) => stride === 1)) {
+    const gradient = gradientOf(convolution);
+    return gradient && [{ first: axes.map(() => 0), gradient }];
+  }
+  if (axes.length !== 2 || axes.some(({ dilation, size, stride }) => dilation > 1 || size % stride > 0))
+    return undefined;
+  const [rows, columns] = axes.map(({ stride, size, count, taps, before }) =>
+    Array.from({ length: stride }, (_, r) => {
+      const first = (r + before) % stride;
+      const own = Math.ceil((taps - first) / stride);
+      return {
+        first,
+        axis: { ...still(count), count: size / stride, taps: own, before: own - 1 - (r + before - first) / stride },
+      };
+    }),
+  ) as [Part[], Part[]];
+  return rows.flatMap((row) =>
+    columns.map((column) => ({
+      first: [row.first, column.first],
+      gradient: { ...turned, axes: [row.axis, column.axis] },
+    })),
+  );
+}
+
+interface Part {
+  readonly first: number;
+  readonly axis: Windows;
+}
+
+/** Every tap of a phase, as many apart as strides. */
+function everyTap(g: Graph, filter: Operand, first: readonly number[], { axes }: Convolution): Operand {
+  const strides = axes.map(({ stride }) => stride);
+  if (strides.every((stride) => stride === 1)) return filter;
+  const end = g.int64(axes.map(({ taps }) => taps));
+  const name = g.node("Slice", [filter.name, g.int64(first), end, g.int64([0, 1]), g.int64(strides)]);
+  const shape = filter.shape.map((size, i) =>
+    i < 2 ? Math.ceil((size - (first[i] as number)) / (strides[i] as number)) : size,
+  );
+  return new Operand(g, { shape, dtype: filter.dtype }, { name, shape });
+}
+
+/** Phases side by side, columns before rows; those without taps are zeros. */
+function interleaved(
+  g: Graph,
+  phases: readonly Phase[],
+  convolution: Convolution,
+  block: number,
+  compute: (phase: Phase) => Stored,
+): Stored {
+  const { batch, inChannels, axes } = convolution;
+  const [height, width] = axes as [Windows, Windows];
+  const [h, w] = [height.size / height.stride, width.size / width.stride];
+  const zeros = g.float32(0);
+  const columns = phases.map((phase) => {
+    const shape = [(batch * inChannels * h * w) / block, block];
+    return isEmpty(phase.gradient)
+      ? g.node("Expand", [zeros, g.int64(shape)])
+      : g.node("Reshape", [compute(phase).name, g.int64(shape)]);
+  });
+  const side = (names: readonly string[]) =>
+    names.length === 1 ? (names[0] as string) : g.node("Concat", names, { axis: 1 });
+  const rows = Array.from({ length: height.stride }, (_, r) =>
+    side(columns.slice(r * width.stride, (r + 1) * width.stride)),
+  );
+  const flat = rows.map((name) =>
+    g.node("Reshape", [name, g.int64([(batch * inChannels * h) / block, width.size * block])]),
+  );
+  return inBlocksOf(g, side(flat), inShape(convolution), block);
+}
+
+function blockedConv(g: Graph, x: Operand, filter: string, convolution: Convolution, block: number): Stored {
+  const { batch, inChannels, axes } = convolution;
+  const sizes = axes.map(({ size }) => size);
+  const images =
+    inChannels < block
+      ? x.inLayout(NCHW)
+      : g.node("Reshape", [blocked(x, block).name, g.int64([batch, inChannels, ...sizes])]);
+  const name = g.node(`${NCHWC}:Conv`, [images, filter], { ...attributesOf(axes, 1), group: 1 });
+  return inBlocksOf(g, name, outShape(convolution), block);
+}
+
+/** Filters [kh, kw, i, o] -> [o / block, i / block, kh, kw, block of i, block of o], in long runs: ReorderInput, then Transpose. */
+function blockedFilters(g: Graph, filter: Operand, block: number): string {
+  const [kh, kw, i, o] = filter.shape as readonly [number, number, number, number];
+  const columns = reshaped(g, filter.name, filter.shape, [1, kh * kw * i, 1, o]);
+  const ordered = g.node(`${NCHWC}:ReorderInput`, [columns], { channels_last: 1 });
+  const inner = i % block === 0 ? block : 1;
+  return tapsInside(g, ordered, [o / block, kh * kw, i / inner, inner * block], [0, 2, 1, 3], [o, i, kh, kw]);
+}
+
+/** The same of the input gradient at stride 1: turned by 180 degrees, the channels that come out first. */
+function turnedBlockedFilters(g: Graph, filter: Operand, block: number): string {
+  const [kh, kw, i, o] = filter.shape as readonly [number, number, number, number];
+  const taps = reshaped(g, filter.name, filter.shape, [kh * kw, i, o, 1]);
+  const ordered = g.node(`${NCHWC}:ReorderInput`, [taps], { channels_last: 0 });
+  const inner = o % block === 0 ? block : 1;
+  const parts = [kh * kw, i / block, o / inner, inner * block];
+  const turned = reversed(g, g.node("Reshape", [ordered, g.int64(parts)]), [0]);
+  return tapsInside(g, turned, parts, [1, 2, 0, 3], [i, o, kh, kw]);
+}
+
+/** Reshape, Transpose, Reshape. */
+function tapsInside(
+  g: Graph,
+  name: string,
+  parts: readonly number[],
+  perm: readonly number[],
+  shape: readonly number[],
+): string {
+  const moved = g.node("Transpose", [g.node("Reshape", [name, g.int64(parts)])], { perm });
+  return g.node("Reshape", [moved, g.int64(shape)]);
+}
+
 export function convolutionForm(g: Graph): ConvolutionForm {
+  const block = blockOf(g);
+  if (block !== undefined) return channelsInBlocks(block);
   return g.convolutions === "channels-batch" ? channelsBatch : channelsFirst;
 }
 
-/** The order a graph's convolutions leave images of this rank in. */
+/** How many channels make a block in this graph; undefined where there are no blocks. */
+function blockOf({ convolutions }: Graph): number | undefined {
+  if (convolutions === "blocks-of-8") return 8;
+  return convolutions === "blocks-of-16" ? 16 : undefined;
+}
+
+/** The order a graph's convolutions leave images of this rank in, but for those in blocks. */
 export function imageLayout(g: Graph, rank: number): readonly number[] {
-  return g.convolutions === "channels-batch" && rank === 4 ? CNHW : batchFirst(rank);
+  return g.convolutions !== "channels-first" && rank === 4 ? CNHW : batchFirst(rank);
 }
 
 /** A convolution of images stored as [c, n, h, w] with a node output [out, in / groups, h, w]. */
@@ -205,10 +380,64 @@ const FEW_CHANNELS = 4;
  */
 export function filterGradient(g: Graph, x: Operand, dy: Operand, convolution: Convolution): string {
   if (convolution.groups > 1 || convolution.axes.length > 2) return plainCorrelation(g, x, dy, convolution);
+  const block = blockOf(g);
+  if (block !== undefined && inWholeBlocks(convolution, block)) return blockedCorrelation(g, x, dy, convolution, block);
   const turned = convolution.outChannels < convolution.inChannels ? gradientOf(convolution) : undefined;
   if (turned === undefined) return correlation(g, x, dy, convolution, (kh, kw, i, o) => [kh, kw, i, o]);
   const backwards = correlation(g, dy, x, turned, (kh, kw, i, o) => [kh, kw, o, i]);
   return reversed(g, backwards, [0, 1]);
+}
+
+/** Whether batch and channels are whole blocks, and dy's rows see all they need of x. */
+function inWholeBlocks({ batch, inChannels, outChannels, axes }: Convolution, block: number): boolean {
+  const rows = correlated(axes[0] as Windows);
+  const blocks = [batch, inChannels, outChannels].every((size) => size > 0 && size % block === 0);
+  return blocks && rows.count > 0 && rows.taps > 0 && rows.before >= 0 && cut(rows).size === rows.size;
+}
+
+/**
+ * The filter gradient over blocks, a convolution for each column kw of the filter: columns and batch are its channels, rows and
+ * channels of x its image, dy its filters of as many rows and one column.
+ *
+ *     dW[kh, kw, i, o] = sum over (w, n), h of x[(s w + kw, n), s h + kh, i] dy[o, (w, n), h]
+ *
+ * Only columns are gathered, in runs of n * h * i numbers. Blocks of n are made by ReorderInput, where a Transpose would move
+ * single numbers.
+ */
+function blockedCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Convolution, block: number): string {
+  const { batch: n, inChannels: i, outChannels: o, axes } = convolution;
+  const [height, width] = axes as [Windows, Windows];
+  const reshape = (name: string, shape: readonly number[]) => g.node("Reshape", [name, g.int64(shape)]);
+  const reordered = (name: string, shape: readonly number[], channels_last: 0 | 1) =>
+    g.node(`${NCHWC}:ReorderInput`, [reshape(name, shape)], { channels_last });
+  const moved = (name: string, shape: readonly number[], perm: readonly number[]) =>
+    g.node("Transpose", [reshape(name, shape)], { perm });
+  const square = block * block;
+  // [n, o / block, h, w, block] -> [o / block, h, w, n, block] -> [o / block, w, n / block, h, block of n, block of o]
+  const rows = reordered(blocked(dy, block).name, [1, n, 1, o * height.count * width.count], 1);
+  const filters = moved(rows, [o / block, height.count, (width.count * n) / block, square], [0, 2, 1, 3]);
+  // [n, i / block, h, w, block] -> [n / block, i / block, h, w, block of i, block of n] -> [w, n / block, h, i / block, ...]
+  const columns = reordered(blocked(x, block).name, [1, n, i * height.size * width.size, 1], 0);
+  const images = moved(columns, [n / block, i / block, height.size, width.size, square], [3, 0, 2, 1, 4]);
+  const flat = reshape(images, [width.size, n * height.size * i]);
+  const attributes = { ...attributesOf([correlated(height), still(i)], 1), group: 1 };
+  const found = Array.from({ length: width.taps }, (_, tap) => {
+    const image = reshape(columnsOf(g, flat, width, tap), [1, width.count * n, height.size, i]);
+    return g.node(`${NCHWC}:Conv`, [image, reshape(filters, [o, width.count * n, height.count, 1])], attributes);
+  });
+  const all = found.length === 1 ? (found[0] as string) : g.node("Concat", found, { axis: 0 });
+  const gradient = g.node(`${NCHWC}:ReorderOutput`, [all], { channels: o, channels_last: 1 });
+  return transposed(g, gradient, [width.taps, height.taps, i, o], [1, 0, 2, 3]);
+}
+
+/** The columns of an image [w, ...] that a tap of the filter meets, zeros where there are none: one a window. */
+function columnsOf(g: Graph, image: string, { size, count, stride, dilation, before }: Windows, tap: number): string {
+  const first = dilation * tap - before;
+  const behind = first + (count - 1) * stride + 1 - size;
+  const pads = [-first, 0, behind, 0];
+  const padded = pads.every((pad) => pad === 0) ? image : g.node("Pad", [image, g.int64(pads)]);
+  if (stride === 1) return padded;
+  return g.node("Slice", [padded, g.int64([0]), g.int64([(count - 1) * stride + 1]), g.int64([0]), g.int64([stride])]);
 }
 
 /** Windows as long as the output, as many as taps. */

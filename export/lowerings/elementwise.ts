@@ -8,11 +8,11 @@ const unary = (op: string) => lowering<X>({ infer: sameOf("float32"), emit: (g, 
 
 /** tfjs `K(x)` -> ONNX `Op(x)` of numbers; a bool is its own result. */
 const ofNumbers = (op: string) =>
-  lowering<X>({ infer: same, emit: (g, { x }) => (x.dtype === "bool" ? x.stored : elementwise(g, op, [x])) });
+  lowering<X>({ infer: same, emit: (g, { x }) => (x.dtype === "bool" ? x.held : elementwise(g, op, [x])) });
 
 /** tfjs `K(x)` -> ONNX `Op(x)` of floats; a whole number is its own result. */
 const rounding = (op: string) =>
-  lowering<X>({ infer: same, emit: (g, { x }) => (x.dtype === "float32" ? elementwise(g, op, [x]) : x.stored) });
+  lowering<X>({ infer: same, emit: (g, { x }) => (x.dtype === "float32" ? elementwise(g, op, [x]) : x.held) });
 
 /**
  * tfjs `K(a, b)` -> ONNX `Op(a, b)` with broadcasting; of bools, the logical operator that gives the same 0 or 1. Where there is
@@ -57,7 +57,7 @@ export const Pow = lowering<AB>({
   infer: broadcastOf("float32", "int32"),
   emit: (g, { a, b }) => {
     if (a.dtype === "float32") return elementwise(g, "Pow", [a, b]);
-    return narrowed(g, compute(g, "Pow", [widened(g, a), widened(g, b)]), a.dtype).stored;
+    return narrowed(g, compute(g, "Pow", [widened(g, a), widened(g, b)]), a.dtype).held;
   },
 });
 
@@ -70,7 +70,7 @@ export const RealDiv = lowering<AB>({
 /** tfjs `AddN(x0, x1, ...)` of equal shapes -> a chain of `Add`. */
 export const AddN = lowering<readonly [Operand, ...Operand[]]>({
   infer: ([x]) => sameOf("float32", "int32")({ x }),
-  emit: (g, xs) => xs.slice(1).reduce((sum, x) => compute(g, "Add", [sum, x]), xs[0]).stored,
+  emit: (g, xs) => xs.slice(1).reduce((sum, x) => compute(g, "Add", [sum, x]), xs[0]).held,
 });
 
 /** tfjs `SquaredDifference(a, b)` -> `d * d` with `d = Sub(a, b)`. */
@@ -85,7 +85,7 @@ export const SquaredDifference = lowering<AB>({
 /** tfjs `Square(x)` -> `x * x`. */
 export const Square = lowering<X>({
   infer: same,
-  emit: (g, { x }) => (x.dtype === "bool" ? x.stored : elementwise(g, "Mul", [x, x])),
+  emit: (g, { x }) => (x.dtype === "bool" ? x.held : elementwise(g, "Mul", [x, x])),
 });
 
 export const Neg = lowering<X>({
@@ -97,10 +97,10 @@ export const Neg = lowering<X>({
 export const Sign = lowering<X>({
   infer: same,
   emit: (g, { x }) => {
-    if (x.dtype === "bool") return x.stored;
+    if (x.dtype === "bool") return x.held;
     const sign = compute(g, "Sign", [x]);
     return x.dtype === "int32"
-      ? sign.stored
+      ? sign.held
       : elementwise(g, "Where", [compute(g, "IsNaN", [x], "bool"), number(g, 0), sign]);
   },
 });
@@ -110,7 +110,7 @@ export const Exp = lowering<X>({
   infer: ({ x }) => ({ shape: x.shape, dtype: "float32" }),
   emit: (g, { x }) => {
     if (x.dtype === "float32") return elementwise(g, "Exp", [x]);
-    return narrowed(g, compute(g, "Exp", [widened(g, x)]), "float32").stored;
+    return narrowed(g, compute(g, "Exp", [widened(g, x)]), "float32").held;
   },
 });
 
@@ -123,7 +123,7 @@ export const Rsqrt = lowering<X>({
 /** tfjs `Log1p(x)` -> `Log(x + 1)`; loses digits for |x| below 1e-7, as float32 sums do. */
 export const Log1p = lowering<X>({
   infer: sameOf("float32"),
-  emit: (g, { x }) => over(g, "Log", over(g, "Add", x.stored, g.float32(1))),
+  emit: (g, { x }) => over(g, "Log", over(g, "Add", x.held, g.float32(1))),
 });
 
 /** tfjs `Expm1(x)` -> `Exp(x) - 1`; loses digits for |x| below 1e-7. */
@@ -142,8 +142,8 @@ export const Relu = ofNumbers("Relu");
 export const Relu6 = lowering<X>({
   infer: same,
   emit: (g, { x }) => {
-    if (x.dtype === "bool") return x.stored;
-    return over(g, "Clip", x.stored, number(g, 0, x.dtype).name, number(g, 6, x.dtype).name);
+    if (x.dtype === "bool") return x.held;
+    return over(g, "Clip", x.held, number(g, 0, x.dtype).name, number(g, 6, x.dtype).name);
   },
 });
 
@@ -184,11 +184,11 @@ export const Step = lowering<X, { alpha: number }>({
   infer: sameOf("float32", "int32"),
   emit: (g, { x }, { alpha = 0 }) => {
     if (x.dtype === "float32" && alpha <= 1) {
-      return over(g, "Clip", over(g, "Mul", x.stored, g.float32(STEEP)), g.float32(alpha), g.float32(1));
+      return over(g, "Clip", over(g, "Mul", x.held, g.float32(STEEP)), g.float32(alpha), g.float32(1));
     }
     const [zero, one, low] = [0, 1, alpha].map((value) => number(g, value, x.dtype)) as [Operand, Operand, Operand];
     const step = compute(g, "Where", [compute(g, "Greater", [x, zero], "bool"), one, low], x.dtype);
-    return x.dtype === "int32" ? step.stored : elementwise(g, "Where", [compute(g, "IsNaN", [x], "bool"), x, step]);
+    return x.dtype === "int32" ? step.held : elementwise(g, "Where", [compute(g, "IsNaN", [x], "bool"), x, step]);
   },
 });
 
@@ -208,7 +208,7 @@ export const ClipByValue = lowering<X, { clipValueMin: number; clipValueMax: num
     const bound = (value: number) =>
       x.dtype === "float32" ? value : Math.trunc(Math.min(Math.max(value, -(2 ** 31)), 2 ** 31 - 1));
     const [low, high] = [clipValueMin, clipValueMax].map((value) => number(g, bound(value), x.dtype).name);
-    return over(g, "Clip", x.stored, low as string, high as string);
+    return over(g, "Clip", x.held, low as string, high as string);
   },
 });
 
@@ -218,7 +218,7 @@ export const ClipByValue = lowering<X, { clipValueMin: number; clipValueMax: num
  */
 export const Cast = lowering<X, { dtype: DataType }>({
   infer: ({ x }, { dtype }) => ({ shape: x.shape, dtype }),
-  emit: (g, { x }, { dtype }) => cast(g, x, dtype).stored,
+  emit: (g, { x }, { dtype }) => cast(g, x, dtype).held,
 });
 
-export const Identity = lowering<X>({ infer: same, emit: (_, { x }) => x.stored });
+export const Identity = lowering<X>({ infer: same, emit: (_, { x }) => x.held });

@@ -10,7 +10,7 @@ import { Cast } from "./elementwise.ts";
  * gradients of additions reshape to what is there) keeps its layout.
  */
 function reshape(g: Graph, x: Operand, shape: readonly number[]): string | Stored {
-  if (util.arraysEqual([...x.shape], [...shape])) return x.stored;
+  if (util.arraysEqual([...x.shape], [...shape])) return x.held;
   const { name, shape: stored } = x.stored;
   if (stored.every((dim) => dim === 1)) return { name: reshaped(g, name, stored, []), shape: [] };
   return reshaped(g, x.name, x.shape, shape);
@@ -64,7 +64,7 @@ export const BroadcastTo = lowering<X, { shape: number[] }>({
   infer: ({ x }, { shape }) => ({ shape, dtype: x.dtype }),
   emit: (g, { x }, { shape }) => {
     const missing = shape.length - x.rank;
-    if (missing === 0) return x.stored;
+    if (missing === 0) return x.held;
     return {
       name: reshaped(g, x.name, x.shape, [...Array<number>(missing).fill(1), ...x.shape]),
       shape: [...Array<number>(missing).fill(1), ...x.shape],

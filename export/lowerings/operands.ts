@@ -92,7 +92,7 @@ export function narrowed(g: Graph, x: Operand, dtype: DataType): Operand {
 }
 
 function converted(g: Graph, x: Operand, type: ElementType): Stored {
-  return { ...x.stored, name: g.node("Cast", [x.stored.name], { to: ELEMENT_TYPE[type] }) };
+  return { ...x.held, name: g.node("Cast", [x.held.name], { to: ELEMENT_TYPE[type] }) };
 }
 
 /** @throws {TypeError} unless x is of one of the dtypes. */

@@ -2,7 +2,7 @@ import { upcastType, util } from "@tensorflow/tfjs-core";
 import { ELEMENT_TYPE } from "../../runtime/onnx-schema.ts";
 import type { Graph } from "../graph.ts";
 import { lowering, type X } from "../lowering.ts";
-import type { Operand, Stored, TensorType } from "../value.ts";
+import { Operand, reshaped, type Stored, type TensorType } from "../value.ts";
 import { cast, compute, expectDtype, number, over } from "./operands.ts";
 
 interface ReduceAttributes {
@@ -15,24 +15,35 @@ function reducedShape(x: Operand, axis: number | number[], keepDims: boolean): n
   return x.shape.flatMap((dim, i) => (axes.includes(i) ? (keepDims ? [1] : []) : [dim]));
 }
 
-/** A reduction in whatever layout x is stored in: stored axes are reduced, and the layout of what remains follows. */
+/**
+ * A reduction in whatever layout x is stored in: stored axes are reduced, and the layout of what remains follows. Of channels in
+ * blocks the places are reduced first: with axes on both sides of them, ONNX Runtime goes number by number.
+ */
 function reduce(g: Graph, op: string, x: Operand, { axis, keepDims }: ReduceAttributes): Stored {
   const axes = util.parseAxisParam(axis, [...x.shape]);
+  const block = x.held.block;
+  if (block !== undefined && axes.includes(1) && axes.includes(2)) {
+    const parts = x.inBlocks(block);
+    const name = reduced(g, op, parts.stored.name, [2, 3], 1);
+    const [n, , , c] = x.shape as [number, number, number, number];
+    const places = { shape: [n, 1, 1, c], dtype: x.dtype };
+    const rows = new Operand(g, places, { name: reshaped(g, name, [], places.shape), shape: places.shape });
+    return reduce(g, op, rows, { axis, keepDims });
+  }
   const order = x.stored.layout ?? x.shape.map((_, i) => i);
   const name = x.inLayout(x.stored.layout);
   const storedAxes = axes.map((a) => order.indexOf(a)).sort((a, b) => a - b);
   const keepdims = keepDims ? 1 : 0;
-  // Of opset 17's reductions, ReduceSum alone takes its axes as an input.
-  const reduced =
-    axes.length === 0
-      ? name
-      : op === "ReduceSum"
-        ? g.node(op, [name, g.int64(storedAxes)], { keepdims })
-        : g.node(op, [name], { axes: storedAxes, keepdims });
+  const result = axes.length === 0 ? name : reduced(g, op, name, storedAxes, keepdims);
   const kept = keepDims ? order : order.filter((a) => !axes.includes(a));
   const shape = kept.map((a) => (axes.includes(a) ? 1 : (x.shape[a] as number)));
   const layout = kept.map((a) => kept.filter((other) => other < a).length);
-  return { name: reduced, shape, layout: layout.every((a, i) => a === i) ? undefined : layout };
+  return { name: result, shape, layout: layout.every((a, i) => a === i) ? undefined : layout };
+}
+
+/** Of opset 17's reductions, ReduceSum alone takes its axes as an input. */
+function reduced(g: Graph, op: string, name: string, axes: readonly number[], keepdims: 0 | 1): string {
+  return op === "ReduceSum" ? g.node(op, [name, g.int64(axes)], { keepdims }) : g.node(op, [name], { axes, keepdims });
 }
 
 /** tfjs `Sum`, `Prod`: integers of bools. */

@@ -92,7 +92,8 @@ export function pads(axes: readonly Windows[]): number[] {
   return [...axes.map(({ before }) => before), ...axes.map((axis) => Math.max(0, after(axis)))];
 }
 
-function attributesOf(axes: readonly Windows[], groups: number) {
+/** ONNX's attributes of fitted windows. */
+export function attributesOf(axes: readonly Windows[], groups: number) {
   return {
     kernel_shape: axes.map(({ taps }) => taps),
     strides: axes.map(({ stride }) => stride),

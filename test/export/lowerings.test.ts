@@ -3,6 +3,7 @@ import "../../models/gradients.ts";
 import { describe, expect, test } from "vitest";
 import type { PortType, Tensors } from "../../export/index.ts";
 import type * as lowerings from "../../export/lowerings/index.ts";
+import { convolutionLayout } from "../../train/executors/onnx.ts";
 import { arithmetic } from "./lowerings/arithmetic.ts";
 import type { Case, Cases } from "./lowerings/cases.ts";
 import { comparison } from "./lowerings/comparison.ts";
@@ -47,17 +48,20 @@ const cases: Cases<typeof lowerings> = {
   ...space,
 };
 
-/** The two forms of a graph's convolutions; every case that holds one runs in both. */
-const LAYOUTS = ["channels-first", "channels-batch"] as const;
+/** The forms of a graph's convolutions, with the one over blocks that this CPU has; every case that holds an image runs in all. */
+const LAYOUTS = [...new Set(["channels-first", "channels-batch", await convolutionLayout({})] as const)];
+const HOW = {
+  "channels-first": "",
+  "channels-batch": ", batch at once",
+  "blocks-of-8": ", in blocks",
+  "blocks-of-16": ", in blocks",
+};
 const holdsImages = ({ shapes }: Case) => shapes.some((shape) => shape.length === 4);
 const inLayouts = (rows: readonly Case[]) =>
   LAYOUTS.flatMap((layout) =>
     rows
       .filter((row) => layout === "channels-first" || holdsImages(row))
-      .map(
-        (row) =>
-          [layout === "channels-first" ? (row.name ?? "") : `${row.name ?? ""}, batch at once`, row, layout] as const,
-      ),
+      .map((row) => [`${row.name ?? ""}${HOW[layout]}`, row, layout] as const),
   );
 
 describe.each(Object.entries(cases) as [string, Case[]][])("%s", (_, rows) => {

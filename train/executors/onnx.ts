@@ -1,6 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
-import { encodeModel, type Model, trace } from "../../export/index.ts";
+import {
+  blockedLayout,
+  blockProbe,
+  type ConvolutionLayout,
+  encodeModel,
+  type Model,
+  trace,
+} from "../../export/index.ts";
 import { type Device, reasonOf, walkLadder } from "../../runtime/devices.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import { NODE_LADDER, whyNot } from "../../runtime/node-devices.ts";
@@ -66,6 +73,15 @@ async function createSession(graph: Uint8Array, device: Device, threads: number 
   });
 }
 
+/** The form of convolutions that a device trains fastest. ONNX Runtime's CPU provider alone has kernels over blocks of channels. */
+export async function convolutionLayout({ device = "cpu" }: SessionSettings): Promise<ConvolutionLayout> {
+  if (device !== "cpu") return "channels-batch";
+  const probe = await CompiledFunction.compile(blockProbe, { threads: 1 }).catch(() => undefined);
+  const answer = await probe?.run({ image: { data: new Float32Array(8), shape: [1, 8, 1, 1] } });
+  await probe?.dispose();
+  return blockedLayout(answer?.blocks?.shape[1]) ?? "channels-batch";
+}
+
 /** Compiles steps with ONNX Runtime: the default engine. */
 export class OnnxExecutor implements Executor {
   readonly libraries = { onnxruntime: ort.env.versions.node ?? "unknown" };
@@ -124,7 +140,8 @@ class OnnxStep implements Step {
     frozen: Readonly<Record<string, NumberArray>>,
     settings: SessionSettings,
   ): Promise<OnnxStep> {
-    return new OnnxStep(await CompiledFunction.compile(compileStep(definition), settings), state, frozen);
+    const model = compileStep(definition, await convolutionLayout(settings));
+    return new OnnxStep(await CompiledFunction.compile(model, settings), state, frozen);
   }
 
   #set(port: string, array: NumberArray): void {

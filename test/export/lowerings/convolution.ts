@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type * as family from "../../../export/lowerings/convolution.ts";
-import { type Cases, corrected, image, kernel, type Run, x4 } from "./cases.ts";
+import { type Case, type Cases, corrected, image, kernel, type Run, x4 } from "./cases.ts";
 import { gradients, row } from "./rows.ts";
 
 type Size2 = number | [number, number];
@@ -33,8 +33,81 @@ const fused =
   };
 const ACTIVATIONS = ["linear", "relu", "relu6", "elu", "sigmoid", "leakyrelu"] as const;
 
+/** Images whose channels are whole blocks of 8 and of 16. The numbers are small: each of the result sums hundreds of products. */
+const wide = (name: string, run: Run, ...shapes: number[][]): Case => ({ name, run, shapes, low: -0.25, high: 0.25 });
+const inARow: Run = (x, f, b, h) => {
+  const y = tf.leakyRelu(tf.add(tf.conv2d(x4(x), x4(f), 1, "same"), b as tf.Tensor), 0.2);
+  return tf.conv2d(x4(tf.mul(y, tf.mean(y, [1, 2], true))), x4(h), 2, "same");
+};
+const inBlocks = {
+  Conv2D: [
+    wide("wide", conv(1, "same"), [2, 5, 6, 16], [3, 3, 16, 32]),
+    wide("wide, stride 2, odd size", conv(2, "same"), [2, 7, 6, 32], [3, 3, 32, 16]),
+    wide("wide, dilated", conv(1, "same", 2), [1, 8, 8, 16], [3, 3, 16, 16]),
+    wide("wide, rows left over", conv(2, "valid"), [1, 8, 8, 16], [3, 3, 16, 16]),
+    wide("wide, a stride above the filter", conv(3, "same"), [2, 7, 8, 16], [1, 2, 16, 16]),
+    wide("wide, padding wider than the filter", conv(1, 3), [1, 3, 3, 16], [2, 2, 16, 16]),
+    wide("from one channel to many", conv(2, "same"), [2, 6, 6, 1], [3, 3, 1, 16]),
+    wide("from many channels to few", conv(1, "same"), [2, 6, 6, 16], [3, 3, 16, 4]),
+    wide("wide, NCHW", channelsFirst(1, "same"), [2, 16, 5, 6], [3, 3, 16, 16]),
+    wide("wide, two in a row with a bias and a mean", inARow, [2, 6, 6, 16], [3, 3, 16, 32], [32], [3, 3, 32, 16]),
+    wide(
+      "wide, and what is done with numbers of other types",
+      (x, f) => {
+        const y = conv(1, "same")(x as tf.Tensor, f as tf.Tensor) as tf.Tensor4D;
+        return [
+          tf.where(tf.greater(y, 0), y, tf.mul(y, 3)),
+          tf.sum(tf.greater(y, 0.1), [1, 2]),
+          tf.max(y, 3),
+          tf.sum(y),
+        ];
+      },
+      [2, 5, 6, 16],
+      [3, 3, 16, 32],
+    ),
+    wide(
+      "wide, sliced, padded and transposed",
+      (x, f) => {
+        const y = conv(1, "same")(x as tf.Tensor, f as tf.Tensor) as tf.Tensor4D;
+        return [
+          tf.slice(y, [1, 0, 0, 0]),
+          tf.pad(y, [
+            [0, 0],
+            [1, 0],
+            [0, 0],
+            [0, 1],
+          ]),
+          tf.transpose(y),
+          tf.maxPool(y, 2, 2, "same"),
+        ];
+      },
+      [2, 5, 6, 16],
+      [3, 3, 16, 32],
+    ),
+  ],
+  Conv2DBackpropFilter: [
+    wide("wide, a batch of blocks", filterGradient([3, 3, 16, 32], 1, "same"), [16, 4, 5, 16], [16, 4, 5, 32]),
+    wide("wide, stride 2, odd size", filterGradient([3, 3, 32, 16], 2, "same"), [16, 7, 5, 32], [16, 4, 3, 16]),
+    wide("wide, rows left over", filterGradient([3, 2, 16, 16], 2, "valid"), [16, 8, 8, 16], [16, 3, 4, 16]),
+    wide("wide, one tap", filterGradient([1, 1, 16, 16], 2, "same"), [16, 4, 4, 16], [16, 2, 2, 16]),
+    wide("wide, a batch of another size", filterGradient([3, 3, 16, 16], 1, "same"), [3, 4, 4, 16], [3, 4, 4, 16]),
+  ],
+  Conv2DBackpropInput: [
+    wide("wide", inputGradient([2, 5, 6, 16], 1, "same"), [2, 5, 6, 32], [3, 3, 16, 32]),
+    wide("wide, stride 2", inputGradient([2, 6, 8, 32], 2, "same"), [2, 3, 4, 16], [3, 3, 32, 16]),
+    wide("wide, stride 2, odd size", inputGradient([2, 7, 5, 16], 2, "same"), [2, 4, 3, 16], [3, 3, 16, 16]),
+    wide("wide, stride 2, padding before", inputGradient([2, 6, 6, 16], 2, 1), [2, 3, 3, 16], [3, 3, 16, 16]),
+    wide("wide, strides of 2 and 3", inputGradient([1, 4, 9, 16], [2, 3], "same"), [1, 2, 3, 16], [4, 6, 16, 16]),
+    wide("wide, a stride above the filter", inputGradient([2, 4, 6, 16], 2, "same"), [2, 2, 3, 16], [1, 1, 16, 16]),
+    wide("wide, rows left over", inputGradient([1, 8, 8, 16], 2, "valid"), [1, 3, 3, 16], [3, 3, 16, 16]),
+    wide("wide, from few channels", inputGradient([2, 5, 6, 16], 1, "same"), [2, 5, 6, 4], [3, 3, 16, 4]),
+    wide("wide, gradients", gradients(inARow), [2, 6, 6, 16], [3, 3, 16, 32], [32], [3, 3, 32, 16]),
+  ],
+};
+
 export const convolution = {
   Conv2D: [
+    ...inBlocks.Conv2D,
     row("same, stride 1", conv(1, "same"), [2, 5, 6, 2], [3, 3, 2, 4]),
     row("same, stride 2, odd size", conv(2, "same"), [2, 7, 6, 1], [3, 3, 1, 2]),
     row("valid, oblong", conv([2, 1], "valid"), [1, 8, 7, 2], [3, 2, 2, 3]),
@@ -129,6 +202,7 @@ export const convolution = {
     ),
   ],
   Conv2DBackpropFilter: [
+    ...inBlocks.Conv2DBackpropFilter,
     row("same, stride 1", filterGradient([3, 3, 2, 4], 1, "same"), [3, 5, 6, 2], [3, 5, 6, 4]),
     row("same, stride 2", filterGradient([3, 3, 2, 3], 2, "same"), [2, 6, 6, 2], [2, 3, 3, 3]),
     row("same, stride 2, odd size", filterGradient([3, 3, 2, 3], 2, "same"), [2, 7, 5, 2], [2, 4, 3, 3]),
@@ -160,6 +234,7 @@ export const convolution = {
     ),
   ],
   Conv2DBackpropInput: [
+    ...inBlocks.Conv2DBackpropInput,
     row("same, stride 1", inputGradient([2, 5, 6, 2], 1, "same"), [2, 5, 6, 4], [3, 3, 2, 4]),
     row("valid, stride 1", inputGradient([2, 5, 6, 2], 1, "valid"), [2, 3, 4, 4], [3, 3, 2, 4]),
     row("same, stride 2", inputGradient([2, 6, 6, 2], 2, "same"), [2, 3, 3, 4], [3, 3, 2, 4]),

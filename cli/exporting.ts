@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import type { Precision } from "../runtime/bundle.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { checkSameData, type Dataset, exportRun, type Run } from "../train/index.ts";
 import type { Reporter } from "./progress.ts";
@@ -8,7 +9,10 @@ export interface ExportRequest {
   readonly out: string;
   readonly parts: boolean;
   readonly withCoefficients: boolean;
-  readonly precision: string[];
+  readonly precision: readonly Precision[];
+  readonly int8Activations?: boolean;
+  /** To compare variants on. */
+  readonly unseen?: Dataset;
   readonly overwrite: boolean;
   readonly signal: AbortSignal;
   readonly reporter: Reporter;
@@ -17,7 +21,7 @@ export interface ExportRequest {
 
 /** Exports a finished run. @throws {SubspanError} RUN_INVALID if it is not finished, or was trained on other samples. */
 export async function exportFinished(run: Run, dataset: Dataset, request: ExportRequest) {
-  const { signal, reporter, program, out, ...wishes } = request;
+  const { signal, reporter, program, out, unseen, ...wishes } = request;
   const { config, method, settings, state, folder } = run;
   if (state?.finished === undefined) {
     const hint = `finish it with: ${program} train --resume --out ${folder}`;
@@ -42,6 +46,7 @@ export async function exportFinished(run: Run, dataset: Dataset, request: Export
     },
     out,
     ...wishes,
+    ...(unseen && { unseen: unseen.samples }),
     // It writes at its end, all or nothing: an error before that leaves nothing.
     onEvent: (event) => {
       if (signal.aborted) throw new SubspanError("INTERRUPTED", "stopped; nothing was written");

@@ -1,7 +1,7 @@
 import { lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { zipSync } from "fflate";
-import { openBundle, sha256 } from "../runtime/bundle.ts";
+import { openBundle, type Precision, sha256 } from "../runtime/bundle.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { type GraphManifest, type Manifest, METADATA_KEY, parseJson, parseManifest } from "../runtime/manifest.ts";
 import { readZip } from "../runtime/zip.ts";
@@ -14,6 +14,8 @@ import { encodeModel, type Model } from "./proto.ts";
 export interface BundleContent {
   readonly manifest: GraphManifest;
   readonly model: Model;
+  /** The same in lower precision, by its name: `fp16` becomes model.fp16.onnx. */
+  readonly variants?: Readonly<Partial<Record<Precision, Model>>>;
   /** Beside the whole, by name: `encoder` becomes encoder.onnx. */
   readonly parts?: Readonly<Record<string, Model>>;
   readonly parity: ParityReport;
@@ -38,10 +40,15 @@ export function modelWithManifest(model: Model, manifest: GraphManifest): Uint8A
  * @throws {SubspanError} BUNDLE_INVALID, GRAPH_INVALID or GRAPH_REFUSED if the content makes no bundle that loads.
  */
 export async function bundleFiles(content: BundleContent): Promise<ReadonlyMap<string, Uint8Array>> {
-  const { model, parts = {}, parity, card, preview } = content;
+  const { model, variants = {}, parts = {}, parity, card, preview } = content;
+  const whole = Object.entries(variants).map(([name, variant]): [string, Uint8Array] => [
+    `model.${name}.onnx`,
+    modelWithManifest(variant, content.manifest),
+  ]);
   const graphs = Object.entries(parts).map(([name, part]): [string, Uint8Array] => [`${name}.onnx`, encodeModel(part)]);
   const files = new Map<string, Uint8Array>([
     ["model.onnx", modelWithManifest(model, content.manifest)],
+    ...whole,
     ...graphs,
     ["parity.json", text(`${JSON.stringify(parity, null, 2)}\n`)],
     ["card.md", text(card)],
@@ -50,7 +57,9 @@ export async function bundleFiles(content: BundleContent): Promise<ReadonlyMap<s
   const listed = [...files].map(async ([path, bytes]) => ({ path, size: bytes.length, sha256: await sha256(bytes) }));
   const manifest: Manifest = { ...content.manifest, files: await Promise.all(listed) };
   const all = new Map([[MANIFEST, text(`${JSON.stringify(manifest, null, 2)}\n`)], ...files]);
-  const bundle = await openBundle({ origin: "the new bundle", read: async (path) => all.get(path) as Uint8Array });
+  const written = { origin: "the new bundle", read: async (path: string) => all.get(path) as Uint8Array };
+  const bundle = await openBundle(written);
+  for (const name of Object.keys(variants)) await openBundle(written, { precision: name as Precision });
   for (const { path } of bundle.files) await bundle.read(path);
   return all;
 }

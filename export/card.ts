@@ -72,7 +72,7 @@ The graph against what it was exported from; details in \`parity.json\`.
 
 | reference | samples | equal labels | largest difference |
 | --- | --- | --- | --- |
-${parity.comparisons.map(comparisonRow).join("\n")}
+${[...parity.comparisons, ...variantComparisons(parity)].map(comparisonRow).join("\n")}
 
 ## Limitations
 
@@ -95,6 +95,15 @@ function metricRows(metrics: Readonly<Record<string, number>>, meanings: CardCon
   const value = (name: string) => Number((metrics[name] as number).toPrecision(4));
   return names.map((name) => `| ${name} | ${value(name)} | ${meanings[name] ?? ""} |`).join("\n");
 }
+
+/** Those of the graphs of lower precision, each told by its name. */
+const variantComparisons = ({ variants = {} }: ParityReport): Comparison[] =>
+  Object.entries(variants).flatMap(([name, { comparisons }]) =>
+    comparisons.map((comparison) => ({
+      ...comparison,
+      reference: `model.${name}.onnx against ${comparison.reference}`,
+    })),
+  );
 
 function comparisonRow({ reference, samples, labelAgreement, outputs }: Comparison): string {
   const worst = Object.values(outputs).reduce((most, { maxAbs }) => Math.max(most, maxAbs), 0);

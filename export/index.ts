@@ -24,7 +24,9 @@ export {
   PARITY_TOLERANCE,
   type ParityReport,
   type Rows,
+  type VariantParity,
 } from "./parity.ts";
+export { LEAST_AGREEMENT, type LowPrecision, lowerPrecision, withTolerance } from "./precision/index.ts";
 export { type Preview, type PreviewContent, preview } from "./preview.ts";
 export { encodeModel, type Model } from "./proto.ts";
 export { type PortType, type Signature, type Tensors, type TraceFunction, trace } from "./trace.ts";

@@ -29,10 +29,24 @@ export interface Comparison {
   readonly labelAgreementOutsideTies: number;
 }
 
+/** A graph of lower precision against model.onnx. */
+export interface VariantParity {
+  readonly bytes: number;
+  /** Of the bytes of model.onnx. */
+  readonly size: number;
+  /** The share of labels that must be those of model.onnx. */
+  readonly leastAgreement: number;
+  /** Whether they are in every comparison; if not, the variant is used by those alone who name it. */
+  readonly agrees: boolean;
+  readonly comparisons: readonly Comparison[];
+}
+
 /** What `parity.json` holds. */
 export interface ParityReport {
   readonly tolerance: typeof PARITY_TOLERANCE;
   readonly comparisons: readonly Comparison[];
+  /** By precision: fp16, int8. */
+  readonly variants?: Readonly<Record<string, VariantParity>>;
 }
 
 /**

@@ -17,6 +17,7 @@ import {
   writeBundle,
 } from "../export/index.ts";
 import type { Arrays, Method } from "../models/index.ts";
+import type { Precision } from "../runtime/bundle.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { FORMAT_VERSION, type GraphManifest } from "../runtime/manifest.ts";
 import type { Samples } from "../runtime/samples.ts";
@@ -29,12 +30,13 @@ import { packageVersion } from "./run.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { gatherRows } from "./structure.ts";
 import { clusterSizes, INFERENCE_BATCH, sampleType } from "./trainer.ts";
+import { type Held, variants } from "./variants.ts";
 import { MILD, viewsOf } from "./views.ts";
 
 /** What exporting tells while it goes on: a stage that is done, and the seconds it took. */
 export interface ExportEvent {
   readonly type: "export";
-  readonly stage: "trace" | "parity" | "write";
+  readonly stage: "trace" | "parity" | "variants" | "write";
   readonly seconds: number;
 }
 
@@ -67,8 +69,12 @@ export interface ExportOptions {
   readonly parts: boolean;
   /** Also the coefficients, of self-expressive methods. */
   readonly withCoefficients: boolean;
-  /** fp32 is what there is. */
-  readonly precision: readonly string[];
+  /** fp32 is always there; the others lie beside it. */
+  readonly precision: readonly Precision[];
+  /** Whether the network of the int8 variant computes in int8 too; else its weights alone are int8. */
+  readonly int8Activations?: boolean;
+  /** Samples that training has not seen, to compare variants on; views of some that it has, unless given. */
+  readonly unseen?: Samples;
   readonly overwrite?: boolean;
   /** ISO 8601; SOURCE_DATE_EPOCH or now unless said. */
   readonly created?: string;
@@ -127,8 +133,14 @@ export async function exportRun(options: ExportOptions): Promise<ExportResult> {
   const partModels = parts ? tracedParts(definition) : {};
   done("trace");
   const checked = await checkedSamples(options, definition, modelWithManifest(model, manifest));
-  const { parity } = checked;
   done("parity");
+  const lower = await variants(model, heldSamples(options, checked.samples), {
+    precisions: options.precision.filter((precision) => precision !== "fp32"),
+    activations: options.int8Activations ?? false,
+    encode: (variant) => modelWithManifest(variant, manifest),
+  });
+  const parity: ParityReport = { ...checked.parity, ...(lower.made && { variants: lower.parity }) };
+  if (lower.made) done("variants");
   const { paper } = method;
   const description = {
     ...{ paper, preset: run.preset, parity },
@@ -139,7 +151,7 @@ export async function exportRun(options: ExportOptions): Promise<ExportResult> {
   const bytes = await writeBundle(
     out,
     {
-      ...{ manifest, model, parity, parts: partModels },
+      ...{ manifest, model, variants: lower.models, parity, parts: partModels },
       card: card(manifest, description),
       preview: preview({ ...checked, clusters: manifest.clusters }),
     },
@@ -149,9 +161,10 @@ export async function exportRun(options: ExportOptions): Promise<ExportResult> {
   return { path: out, bytes, parity, seconds: stopwatch.total };
 }
 
-function checkAvailable({ method, precision, withCoefficients }: ExportOptions): void {
-  const other = precision.find((name) => name !== "fp32");
-  if (other !== undefined) throw new SubspanError("USAGE", `precision: expected fp32, got ${other}`);
+function checkAvailable({ method, samples, unseen, withCoefficients }: ExportOptions): void {
+  const shape = (of: Samples) => `${of.kind} [n, ${of.shape.slice(1).join(", ")}]`;
+  if (unseen !== undefined && shape(unseen) !== shape(samples))
+    throw new SubspanError("SHAPE_MISMATCH", `unseen: expected ${shape(samples)}, got ${shape(unseen)}`);
   if (withCoefficients && method.coefficients === undefined)
     throw new SubspanError("USAGE", `with-coefficients: ${method.name} has none; self-expressive methods have`);
 }
@@ -207,6 +220,16 @@ interface Checked {
   readonly labels: Int32Array;
   readonly embedding: Rows & { readonly data: Float32Array };
   readonly latents: Rows & { readonly data: Float32Array };
+}
+
+/** What variants are compared on. */
+function heldSamples({ samples, unseen, run }: ExportOptions, seen: Samples): Held[] {
+  const training = { what: "training samples", rows: seen };
+  const rows = (of: Samples) => spread(of.shape[0], CHECKED);
+  if (unseen !== undefined)
+    return [training, { what: "unseen samples", rows: new Batches(unseen, AUGMENTATIONS.none).rows(rows(unseen)) }];
+  const views = viewsOf(samples, MILD, new Random(run.seed, "variants"));
+  return [training, { what: "views of training samples", rows: views.batch(rows(samples)) }];
 }
 
 /** Compares the graph with the eager method and with training. @throws {SubspanError} PARITY_FAILED. */

@@ -1,13 +1,15 @@
 import { basename } from "node:path";
+import type { ParityReport } from "../../export/index.ts";
+import type { Precision } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import { loadSource, readRun } from "../../train/index.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { exportFinished } from "../exporting.ts";
 import type { Options } from "../options.ts";
 import { createReporter } from "../progress.ts";
-import { duration, pairs, size } from "../text.ts";
+import { duration, pairs, percent, size, table } from "../text.ts";
 
-const PRECISIONS = ["fp32", "fp16", "int8"];
+const PRECISIONS = ["fp32", "fp16", "int8"] as const satisfies readonly Precision[];
 
 export const exportCommand: Command = {
   usage: "export <run>",
@@ -15,13 +17,19 @@ export const exportCommand: Command = {
   options: [
     ["--out <folder>", "The bundle's folder; bundles/RUN unless said"],
     ["--data <source>", "The samples it was trained on, if they are elsewhere now"],
-    ["--precision <list>", "fp32"],
+    ["--precision <list>", "fp32 (always there), fp16, int8: the graph in fewer bytes, each compared with fp32"],
+    ["--unseen <source>", "Samples training has not seen, to compare them on; views of training's unless said"],
+    ["--int8-activations", "The int8 graph's network also computes in int8: a sample's label may depend on its batch"],
     ["--parts", "Also the graph in parts: encoder, head, assignment"],
     ["--with-coefficients", "Also the coefficients, of self-expressive methods"],
     ["--overwrite", "Replace the bundle in --out"],
     ["--json", "The result as JSON"],
   ],
-  examples: ["export runs/digits", "export runs/digits --out bundles/digits --parts --overwrite"],
+  examples: [
+    "export runs/digits",
+    "export runs/digits --out bundles/digits --parts --overwrite",
+    "export runs/digits --precision fp32,fp16,int8 --unseen digits:unseen",
+  ],
   run,
 };
 
@@ -33,11 +41,15 @@ async function run({ args, options, io, signal, program }: CommandContext): Prom
   try {
     const found = await readRun(folder);
     const source = options.text("data") ?? found.config.source;
+    const unseen = options.text("unseen");
     reporter.doing(`reading ${source}`);
-    const { path, bytes, parity, seconds } = await exportFinished(found, await loadSource(source), {
+    const dataset = await loadSource(source);
+    const { path, bytes, parity, seconds } = await exportFinished(found, dataset, {
       out: options.text("out") ?? `bundles/${basename(folder)}`,
       parts: options.has("parts"),
       withCoefficients: options.has("with-coefficients"),
+      int8Activations: options.has("int8-activations"),
+      ...(unseen !== undefined && { unseen: await loadSource(unseen) }),
       overwrite: options.has("overwrite"),
       ...{ precision, signal, reporter, program },
     });
@@ -51,19 +63,32 @@ async function run({ args, options, io, signal, program }: CommandContext): Prom
       ["size", size(bytes)],
       ["seconds", duration(seconds)],
     ]);
-    io.stdout.write(`${lines}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`);
+    io.stdout.write(
+      `${lines}${variantTable(parity)}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`,
+    );
   } finally {
     reporter.close();
   }
 }
 
-function precisionsOf(options: Options): string[] {
+function precisionsOf(options: Options): Precision[] {
   const precisions = (options.text("precision") ?? "fp32").split(",");
-  const unknown = precisions.find((precision) => !PRECISIONS.includes(precision));
+  const unknown = precisions.find((precision) => !PRECISIONS.some((known) => known === precision));
   if (unknown !== undefined)
     throw new SubspanError("USAGE", `--precision: expected ${PRECISIONS.join(", ")}, got ${unknown}`);
-  const later = precisions.find((precision) => precision !== "fp32");
-  if (later !== undefined)
-    throw new SubspanError("USAGE", `--precision ${later} is not available in this version; bundles are fp32`);
-  return precisions;
+  return PRECISIONS.filter((precision) => precisions.includes(precision));
+}
+
+/** What each variant weighs, and the least share of labels it has in common with fp32. */
+function variantTable({ variants = {} }: ParityReport): string {
+  const rows = Object.entries(variants).map(
+    ([precision, { bytes, size: share, agrees, leastAgreement, comparisons }]) => [
+      precision,
+      size(bytes),
+      percent(share),
+      percent(Math.min(...comparisons.map(({ labelAgreement }) => labelAgreement))),
+      agrees ? "" : `below ${percent(leastAgreement)}: used by those alone who name it`,
+    ],
+  );
+  return rows.length === 0 ? "" : `\n${table([["variant", "size", "of fp32", "equal labels", ""], ...rows])}`;
 }

@@ -28,8 +28,11 @@ export interface Nearest {
 
 /** Candidates beyond those wanted. Scalar products pick them; their rounding may leave the last few in doubt. */
 const SPARE = 4;
-/** Below this squared distance a sample is the landmark it meets: far above rounding, far below how samples differ. */
-const SAME = 1e-9;
+/**
+ * Below this squared distance a sample is the landmark it meets: far above rounding, far below how samples differ. Where
+ * landmarks are stored in fewer bits, this is what is raised in the graph (see train/variants.ts).
+ */
+export const SAME = 1e-9;
 /** In place of a squared distance, which is at most 4. */
 const NEVER = 1e9;
 

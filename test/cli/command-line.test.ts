@@ -48,7 +48,6 @@ describe("wrong use exits with 2, one line on stderr and nothing on stdout", () 
     [["train", "--config", "no-such.json"], "--config no-such.json: ENOENT"],
     [["train", "more"], "more is one argument too many"],
     [["export"], "<run> is missing"],
-    [["export", "x", "--precision", "fp16"], "--precision fp16 is not available in this version"],
     [["export", "x", "--precision", "fp8"], "--precision: expected fp32, fp16, int8, got fp8"],
     [["assign", "x"], "<source> is missing"],
     [["assign", "x", "y", "--out", "labels.parquet"], "Parquet is not written in this version"],

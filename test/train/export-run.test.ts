@@ -2,9 +2,10 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { VariantParity } from "../../export/index.ts";
 import { loadClusterer, readBundle } from "../../runtime/node.ts";
 import { type ExportOptions, exportRun } from "../../train/export-run.ts";
-import { tinyRun } from "./tiny.ts";
+import { tinyImages, tinyRun } from "./tiny.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -98,10 +99,45 @@ describe("an exported run", async () => {
 
   test("is refused early where it cannot be written", async () => {
     const none = (changes: Partial<ExportOptions>) => expect(exportRun(options("never", changes))).rejects;
-    await none({ precision: ["fp32", "int8"] }).toMatchObject({ code: "USAGE" });
+    const wider = { ...samples, shape: [samples.shape[0] / 2, 8, 16, 1] } as typeof samples;
+    await none({ unseen: wider }).toMatchObject({
+      code: "SHAPE_MISMATCH",
+      message: expect.stringMatching(/\[n, 8, 16, 1\]/),
+    });
     await none({ withCoefficients: true }).toMatchObject({ code: "USAGE" });
     await none({ out: folder }).toMatchObject({ code: "USAGE", message: expect.stringMatching(/is not a bundle/) });
     expect((await readdir(folder)).filter((name) => name.includes("never"))).toEqual([]);
+  });
+
+  test("lies beside its variants, which say how they compare", async () => {
+    const { samples: unseen } = tinyImages(90, 2);
+    const { path, parity } = await exportRun(options("variants", { precision: ["fp32", "fp16", "int8"], unseen }));
+    const card = await readFile(join(path, "card.md"), "utf8");
+    for (const [precision, least] of [
+      ["fp16", 0.999],
+      ["int8", 0.99],
+    ] as const) {
+      const { variants = {} } = parity;
+      const { bytes, size, leastAgreement, agrees, comparisons } = variants[precision] as VariantParity;
+      const bundle = await readBundle(path, { precision });
+      expect({ bytes, leastAgreement, agrees }).toEqual({
+        bytes: bundle.model.length,
+        leastAgreement: least,
+        agrees: true,
+      });
+      expect(size).toBeLessThan(1);
+      expect(comparisons.map(({ reference, samples }) => [reference, samples])).toEqual([
+        ["model.onnx, on training samples", 120],
+        ["model.onnx, on unseen samples", 90],
+      ]);
+      expect(card).toContain(`model.${precision}.onnx against model.onnx, on unseen samples | 90 |`);
+      const clusterer = await loadClusterer(path, { device: "cpu", precision });
+      const { label } = await clusterer.assign(samples);
+      await clusterer.dispose();
+      expect(Array.from(label)).toEqual(Array.from(labels));
+    }
+    const seen = await exportRun(options("views", { precision: ["fp16"] }));
+    expect(seen.parity.variants?.fp16?.comparisons[1]?.reference).toBe("model.onnx, on views of training samples");
   });
 
   test("takes a name that no manifest would", async () => {

@@ -12,7 +12,7 @@ export function showClusters(
   const inputs = sizes.map((_, cluster) => nameInput(clusters, cluster));
   const items = inputs.map((input, cluster) => {
     const size = make("span", { className: "hint", textContent: plural(sizes[cluster]!, "sample") });
-    const thumbs = typical[cluster]!.map((src) => make("img", { src, alt: "", loading: "lazy" }));
+    const thumbs = typical[cluster]!.map((src) => make("img", { src, alt: "" }));
     const who = make("div", { className: "who" }, clusters.chip(cluster), input, size);
     return make("li", {}, who, ...(thumbs.length > 0 ? [make("div", { className: "thumbs" }, ...thumbs)] : []));
   });

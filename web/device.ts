@@ -34,13 +34,10 @@ export async function measure(
   const one = await medianTime(() => run(1));
   const many = await medianTime(() => run(BATCH));
   const table = byId("timings", HTMLTableElement);
-  const cells = [
-    NAMES[device]!,
-    device === "wasm" ? String(threads ?? 1) : "–",
-    `${digits(one)} ms`,
-    `${digits(many)} ms`,
-    Math.round((BATCH * 1000) / many).toLocaleString("en"),
-  ].map((text, i) => make(i === 0 ? "th" : "td", { textContent: text, ...(i === 0 && { scope: "row" }) }));
+  const name = device === "wasm" ? `${NAMES.wasm}, ${plural(threads ?? 1, "thread")}` : NAMES[device]!;
+  const speed = Math.round((BATCH * 1000) / many).toLocaleString("en");
+  const cells = [digits(one), digits(many), speed].map((textContent) => make("td", { textContent }));
+  cells.unshift(make("th", { textContent: name, scope: "row" }));
   const row = make("tr", { data: { device } }, ...cells);
   const body = table.tBodies[0]!;
   const before = Array.from(body.rows).find((other) => other.dataset.device === device);

@@ -34,7 +34,8 @@ export class Drawing {
     this.#canvas.addEventListener("pointerdown", (event) => this.#begin(event), listen);
     this.#canvas.addEventListener("pointermove", (event) => this.#draw(event), listen);
     this.#sheet.addEventListener("keydown", (event) => this.#key(event), listen);
-    this.#sheet.addEventListener("blur", () => this.#liftPen(), listen);
+    this.#sheet.addEventListener("keyup", () => this.#sheet.classList.add("keys"), listen);
+    this.#sheet.addEventListener("blur", () => this.#leave(), listen);
     byId("undo", HTMLButtonElement).addEventListener("click", () => this.undo(), listen);
     byId("clear", HTMLButtonElement).addEventListener("click", () => this.clear(), listen);
     for (const id of ["ink", "paper", "pen-width", "centre"])
@@ -81,6 +82,7 @@ export class Drawing {
   #begin(event: PointerEvent): void {
     if (event.button !== 0) return;
     event.preventDefault();
+    this.#sheet.classList.remove("keys");
     this.#sheet.focus({ preventScroll: true });
     this.#canvas.setPointerCapture(event.pointerId);
     this.#liftPen();
@@ -130,6 +132,11 @@ export class Drawing {
     this.#strokes.push([this.#cursor]);
     announce("Pen down");
     this.#changed();
+  }
+
+  #leave(): void {
+    this.#sheet.classList.remove("keys");
+    this.#liftPen();
   }
 
   #liftPen(): void {

@@ -70,9 +70,7 @@ export class Page {
 
   #show(view: View): void {
     for (const id of ["start", "loading", "work"]) byId(id, HTMLElement).hidden = id !== view;
-    const where = byId("where", HTMLElement);
-    where.hidden = byId("other", HTMLElement).hidden = view !== "work";
-    where.textContent = this.#bench?.name ?? "";
+    byId("other", HTMLElement).hidden = view !== "work";
     document.title = view === "work" ? `${this.#bench?.name} – subspan` : "subspan";
   }
 

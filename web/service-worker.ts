@@ -59,6 +59,7 @@ async function page(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
+    if (response.ok) await cache.put("./", response.clone());
     if (response.ok) return isolated(response);
   } catch {
     // No network: what is stored is the answer.

@@ -1,12 +1,14 @@
-import { basename } from "node:path";
+import { access } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { ParityReport } from "../../export/index.ts";
 import type { Precision } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import { loadSource, readRun } from "../../train/index.ts";
-import type { Command, CommandContext } from "../command.ts";
+import type { Command, CommandContext, Io } from "../command.ts";
 import { exportFinished } from "../exporting.ts";
 import type { Options } from "../options.ts";
 import { createReporter } from "../progress.ts";
+import { checkSite, type SiteRequest, writeSite } from "../site.ts";
 import { duration, pairs, percent, size, table } from "../text.ts";
 
 const PRECISIONS = ["fp32", "fp16", "int8"] as const satisfies readonly Precision[];
@@ -23,12 +25,15 @@ export const exportCommand: Command = {
     ["--parts", "Also the graph in parts: encoder, head, assignment"],
     ["--with-coefficients", "Also the coefficients, of self-expressive methods"],
     ["--overwrite", "Replace the bundle in --out"],
+    ["--web <folder>", "Also a static site that assigns in the browser, with the bundle inside; <run> may be a bundle"],
+    ["--force", "Replace what is in the folder of --web, whatever it is"],
     ["--json", "The result as JSON"],
   ],
   examples: [
     "export runs/digits",
     "export runs/digits --out bundles/digits --parts --overwrite",
     "export runs/digits --precision fp32,fp16,int8 --unseen digits:unseen",
+    "export bundles/digits --web site",
   ],
   run,
 };
@@ -38,7 +43,14 @@ async function run({ args, options, io, signal, program }: CommandContext): Prom
   const precision = precisionsOf(options);
   const json = options.has("json");
   const reporter = createReporter(io, json);
+  const web = options.text("web");
+  const site = web === undefined ? undefined : { out: web, force: options.has("force") };
   try {
+    if (site !== undefined) await checkSite(site);
+    if (site !== undefined && (await isBundle(folder))) {
+      await printSite(folder, site, io, json);
+      return;
+    }
     const found = await readRun(folder);
     const source = options.text("data") ?? found.config.source;
     const unseen = options.text("unseen");
@@ -56,6 +68,7 @@ async function run({ args, options, io, signal, program }: CommandContext): Prom
     reporter.close();
     if (json) {
       io.stdout.write(`${JSON.stringify({ path, bytes, seconds, parity })}\n`);
+      if (site !== undefined) await printSite(path, site, io, json);
       return;
     }
     const lines = pairs([
@@ -66,9 +79,31 @@ async function run({ args, options, io, signal, program }: CommandContext): Prom
     io.stdout.write(
       `${lines}${variantTable(parity)}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`,
     );
+    if (site !== undefined) await printSite(path, site, io, json);
   } finally {
     reporter.close();
   }
+}
+
+async function printSite(bundle: string, site: SiteRequest, io: Io, json: boolean): Promise<void> {
+  const bytes = await writeSite(bundle, site);
+  if (json) io.stdout.write(`${JSON.stringify({ site: site.out, bytes })}\n`);
+  else
+    io.stdout.write(
+      `${pairs([
+        ["site", site.out],
+        ["size", size(bytes)],
+      ])}\nHow to host it: ${site.out}/README.md\n`,
+    );
+}
+
+/** Whether a path is that of a bundle rather than of a run. */
+async function isBundle(path: string): Promise<boolean> {
+  if (/\.(subspan|onnx)$/.test(path)) return true;
+  return access(join(path, "manifest.json")).then(
+    () => true,
+    () => false,
+  );
 }
 
 function precisionsOf(options: Options): Precision[] {

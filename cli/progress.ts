@@ -1,9 +1,10 @@
-import type { RunEvent } from "../train/index.ts";
+import { clearestFirst, type RunEvent } from "../train/index.ts";
 import type { Io, Output } from "./command.ts";
 import { clock, duration, fit, grouped, percent, short } from "./text.ts";
 
 type StepEvent = Extract<RunEvent, { readonly type: "step" }>;
 type EpochEvent = Extract<RunEvent, { readonly type: "epoch" }>;
+type ClustersEvent = Extract<RunEvent, { readonly type: "clusters" }>;
 type ClusteringEvent = Extract<RunEvent, { readonly type: "clustering" }>;
 
 /** Shows what goes on, apart from results. */
@@ -70,6 +71,8 @@ function eventLine(event: RunEvent): string | undefined {
       return `${event.phase} ${event.epoch + 1}/${event.epochs}  ${epochFigures(event)}  ${duration(event.seconds)}`;
     case "clustering":
       return clusteringLine(event);
+    case "clusters":
+      return clustersLine(event);
     case "resumed":
       return resumedLine(event);
     case "finish":
@@ -98,6 +101,7 @@ class BarReporter implements Reporter {
     if (event.type === "step") this.#step(event);
     else if (event.type === "epoch") this.#epoch(event);
     else if (event.type === "clustering") this.note(clusteringLine(event));
+    else if (event.type === "clusters") this.note(clustersLine(event));
     else if (event.type === "resumed") this.note(resumedLine(event));
     else if (event.type === "finishing") this.doing("final clusters");
     else if (event.type === "finish") this.doing(finishLine(event));
@@ -115,7 +119,7 @@ class BarReporter implements Reporter {
 
   #epoch(event: EpochEvent): void {
     this.#phaseSeconds += event.seconds;
-    if (event.epoch + 1 === event.epochs) this.note(phaseLine(event, this.#phaseSeconds));
+    if (event.epoch + 1 === event.epochs || event.stop !== undefined) this.note(phaseLine(event, this.#phaseSeconds));
   }
 
   doing(text: string): void {
@@ -160,19 +164,35 @@ export function renderBar(event: StepEvent, width: number): string {
   return fit(`${before}${"█".repeat(done)}${"░".repeat(cells - done)}${after}`, width);
 }
 
-function epochFigures({ loss, terms, changed }: EpochEvent): string {
+function epochFigures({ loss, terms, changed, moved, stop }: EpochEvent): string {
   const names = Object.entries(terms).map(([name, value]) => `${name} ${short(value)}`);
   const detail = names.length > 1 ? ` (${names.join(", ")})` : "";
-  return `loss ${short(loss)}${detail}${changed === undefined ? "" : `  ${percent(changed)} changed cluster`}`;
+  const figures = [
+    `loss ${short(loss)}${detail}`,
+    ...(changed === undefined ? [] : [`${percent(changed)} changed cluster`]),
+    ...(Number.isFinite(moved) ? [`mean affinity moved ${percent(moved as number)}`] : []),
+    ...(stop === undefined ? [] : [`ends: ${stop}`]),
+  ];
+  return figures.join("  ");
 }
 
 const epochs = ({ epochs }: { readonly epochs: number }) => `${epochs} epoch${epochs === 1 ? "" : "s"}`;
 
 const phaseLine = (event: EpochEvent, seconds: number) =>
-  `${event.phase}: ${epochs(event)}  ${epochFigures(event)}  ${duration(seconds)}`;
+  `${event.phase}: ${epochs({ epochs: event.epoch + 1 })}  ${epochFigures(event)}  ${duration(seconds)}`;
 
 function clusteringLine({ eigenvectors, sizes, seconds }: ClusteringEvent): string {
   return `clustering: ${sizesText(sizes)} with ${eigenvectors} eigenvectors  ${duration(seconds)}`;
+}
+
+/** How many candidates a line tells. */
+const CANDIDATES = 5;
+
+/** "10 clusters, the clearest eigengap after pretraining: 10 0.412, 9 0.201, ...". */
+function clustersLine({ clusters, candidates, after, seconds }: ClustersEvent): string {
+  const clearest = clearestFirst(candidates).slice(0, CANDIDATES);
+  const gaps = clearest.map(({ clusters, gap }) => `${clusters} (${gap.toFixed(3)})`).join(", ");
+  return `${clusters} clusters, the clearest eigengap after ${after}; candidates: ${gaps}  ${duration(seconds)}`;
 }
 
 /** "10 clusters of 812 to 1,034 samples". */

@@ -9,12 +9,13 @@ import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
 import { quickstart } from "./commands/quickstart.ts";
+import { report } from "./commands/report.ts";
 import { train } from "./commands/train.ts";
 import { DONE, exitCode, FAILED, WRONG_USE } from "./exit-codes.ts";
 import { interruptible } from "./interrupt.ts";
 import { declaredOptions, Options } from "./options.ts";
 
-const COMMANDS: readonly Command[] = [quickstart, train, exportCommand, assign, evaluate, convert, doctor];
+const COMMANDS: readonly Command[] = [quickstart, train, exportCommand, assign, evaluate, report, convert, doctor];
 
 const GLOBAL = ["-h, --help", "-v, --version", "--verbose"];
 

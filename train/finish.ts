@@ -42,13 +42,15 @@ export interface FinishEvent {
   readonly seconds: number;
   /** What a reader should know of how it was done. */
   readonly note?: string;
+  /** Of a spectral clustering: how far each leading eigenvalue of the normalised affinity is above the next. */
+  readonly eigengaps?: readonly number[];
 }
 
 export interface FinishOptions {
   readonly method: Method;
   readonly config: object;
   readonly samples: Samples;
-  /** Of the views in training; confidence is calibrated on such views. */
+  /** Of the views in training; confidence is calibrated on such views, none blotted out. */
   readonly augmentation: Augmentation;
   readonly seed: number;
   /** Of the trained networks. */
@@ -97,8 +99,8 @@ export async function finishTraining(options: FinishOptions): Promise<FinishedTr
   const { method, config, samples, augmentation, seed, parameters, session } = options;
   const { clusters, landmarks: most } = method.spectral(config);
   const stopwatch = new Stopwatch();
-  const done = (stage: FinishEvent["stage"], note?: string) =>
-    options.onEvent?.({ type: "finish", stage, seconds: stopwatch.lap(), ...(note && { note }) });
+  const done = (stage: FinishEvent["stage"], more: Pick<FinishEvent, "note" | "eigengaps"> = {}) =>
+    options.onEvent?.({ type: "finish", stage, seconds: stopwatch.lap(), ...more });
   const trained = { method, config, parameters, sample: sampleType(samples) };
 
   const itself = new Batches(samples, augmentation);
@@ -108,8 +110,8 @@ export async function finishTraining(options: FinishOptions): Promise<FinishedTr
 
   const chosen = chooseLandmarks(samples.shape[0], most, new Random(seed, "landmarks"));
   const landmarks = gatherRows(latents, chosen);
-  const { structure: found, labels: clustered, metrics } = await clusterStructure(options, landmarks);
-  done("cluster");
+  const { structure: found, labels: clustered, eigengaps, metrics } = await clusterStructure(options, landmarks);
+  done("cluster", eigengaps && { eigengaps: Array.from(eigengaps) });
 
   const places = { landmarks: unitRows(landmarks), lengths: logLengths(landmarks), ...found, ...UNIT_STRUCTURE };
   const weighed = {
@@ -123,7 +125,7 @@ export async function finishTraining(options: FinishOptions): Promise<FinishedTr
   const viewLabels = (await place(weighed, viewed, session)).labels;
   const agreement = share(labels, (label, i) => label === viewLabels[i]);
   const calibrated = await calibrate({ ...trained, structure }, embedding, agreement, session);
-  done("calibrate", views.note);
+  done("calibrate", { note: views.note });
   const sizes = clusterSizes(labels, clusters);
   return {
     structure: { ...structure, sharpness: scalar(calibrated.sharpness) },
@@ -169,7 +171,7 @@ async function clusterStructure(
     const clustering = await clusterLatents(landmarks, settings, random);
     const { eigenvectors, eigengaps } = clustering;
     const metrics = { eigenvectors, eigengap: eigengaps[eigenvectors - 1] ?? 0 };
-    return { structure: nystromStructure(clustering), labels: clustering.labels, metrics };
+    return { structure: nystromStructure(clustering), labels: clustering.labels, eigengaps, metrics };
   }
   const [m, d] = landmarks.shape as [number, number];
   const outputs = await BatchFunction.compile(

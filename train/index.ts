@@ -1,4 +1,5 @@
 export { type Checkpoint, type ReadCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+export { AUTO, type ClusterChoice, PROVISIONAL } from "./choose-clusters.ts";
 export {
   AUGMENTATIONS,
   type Augmentation,
@@ -40,6 +41,7 @@ export {
   normalizedMutualInformation,
   purity,
 } from "./metrics.ts";
+export { writeReport } from "./report.ts";
 export {
   augmentationOf,
   checkSameData,
@@ -56,4 +58,5 @@ export {
   type TrainingData,
 } from "./run.ts";
 export type { Finished, RunConfig, RunState } from "./run-folder.ts";
+export { clearestFirst } from "./spectral/index.ts";
 export { initialParameters, type Position, Trainer, type TrainingState } from "./trainer.ts";

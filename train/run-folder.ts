@@ -85,7 +85,7 @@ export class RunFolder {
    * @throws {SubspanError} USAGE if something is there that may not go.
    */
   static async create(path: string, config: RunConfig, env: object, overwrite: boolean): Promise<RunFolder> {
-    await makeRoom(path, overwrite);
+    if (await isTaken(path, overwrite)) await rm(path, { recursive: true });
     await mkdir(path, { recursive: true });
     const folder = new RunFolder(path);
     await writeFileAtomic(join(path, "env.json"), `${JSON.stringify(env, null, 2)}\n`);
@@ -146,17 +146,18 @@ export class RunFolder {
   }
 }
 
-async function makeRoom(path: string, overwrite: boolean): Promise<void> {
+/** Whether a run is in the folder, which may go. @throws {SubspanError} USAGE if something is there that may not. */
+export async function isTaken(path: string, overwrite: boolean): Promise<boolean> {
   const found = await readdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [] as string[];
     throw new SubspanError("USAGE", `${path}: ${error.code === "ENOTDIR" ? "is a file" : error.message}`);
   });
-  if (found.length === 0) return;
+  if (found.length === 0) return false;
   const isRun = found.includes("config.json") && found.includes("events.jsonl");
   if (!isRun) throw new SubspanError("USAGE", `${path}: holds files that are no run; choose another folder`);
   if (!overwrite)
     throw new SubspanError("USAGE", `${path}: holds a run already; resume it, overwrite it, or choose another folder`);
-  await rm(path, { recursive: true });
+  return true;
 }
 
 type Tensors = Record<string, NumberArray<Float32Array | Int32Array>>;

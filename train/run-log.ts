@@ -42,10 +42,10 @@ export function keptEvents(text: string, position: Position): { readonly lines: 
   return { lines: kept.join(""), rows };
 }
 
-type LoggedEvent = TrainEvent | { readonly type: "saved" | "resumed" | "finishing" };
+type LoggedEvent = TrainEvent | { readonly type: "saved" | "resumed" | "clusters" | "diverged" | "finishing" };
 
-/** All phases are over: a run that is resumed does this part again. */
-const CLOSING: readonly string[] = ["finishing", "finish", "done"];
+/** All phases are over, or there is no going on: a run that is resumed does this part again. */
+const CLOSING: readonly string[] = ["diverged", "finishing", "finish", "done"];
 
 function parsedEvent(line: string): LoggedEvent | undefined {
   try {

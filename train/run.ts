@@ -3,13 +3,15 @@ import { arch, cpus, platform, totalmem } from "node:os";
 import { version_core } from "@tensorflow/tfjs-core";
 import { type Arrays, type Method, methodNamed, type Preset } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
+import type { Samples } from "../runtime/samples.ts";
+import { AUTO, type ClusterChoice, chooseClusters, PROVISIONAL } from "./choose-clusters.ts";
 import { AUGMENTATIONS, type Augmentation, type Dataset } from "./data/index.ts";
 import type { TrainEvent } from "./events.ts";
 import type { Executor, SessionSettings } from "./executors/executor.ts";
 import { type Compute, computeOf, type EngineName, openExecutor, type TrainingDevice } from "./executors/index.ts";
 import { type FinishEvent, finishTraining } from "./finish.ts";
 import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
-import { type Finished, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
+import { type Finished, isTaken, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
 import { type Position, sampleType, Trainer, type TrainingState } from "./trainer.ts";
 
 /** What training sees of a data set. Labels are not in it. */
@@ -18,6 +20,8 @@ export type TrainingData = Pick<Dataset, "name" | "samples" | "fingerprint">;
 /** What a run tells while it goes on; `events.jsonl` has the same. */
 export type RunEvent =
   | TrainEvent
+  /** How many clusters there are to be, where that was not told. */
+  | ClusterChoice
   /** The state is on disk; training would go on from here. */
   | ({ readonly type: "saved" } & Position)
   /** Training goes on from here; `problem` says what was wrong with a newer checkpoint. */
@@ -25,6 +29,8 @@ export type RunEvent =
   /** All phases are done; the final clusters are sought, stage by stage. */
   | { readonly type: "finishing" }
   | FinishEvent
+  /** Training cannot go on from what it learned. */
+  | { readonly type: "diverged"; readonly message: string }
   | {
       readonly type: "done";
       readonly sizes: readonly number[];
@@ -46,7 +52,7 @@ export interface RunOptions {
   readonly folder: string;
   readonly method: string;
   readonly preset: Preset;
-  /** Hyperparameters over the preset's. */
+  /** Hyperparameters over the preset's. `clusters: "auto"` has their number chosen: see `chooseClusters`. */
   readonly settings: Settings;
   readonly seed: number;
   /** How the data was asked for: a later resume or export asks for it again. */
@@ -102,13 +108,17 @@ export interface FinishedRun extends Finished {
 export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promise<FinishedRun> {
   const { data, folder: path, overwrite = false } = options;
   const method = methodNamed(options.method);
-  const settings = resolveConfig(method, options.preset, options.settings);
-  checkTrainable(method, settings, data);
+  const isTold = options.settings.clusters !== AUTO;
+  const asked = trainableSettings(method, options, isTold ? {} : { clusters: PROVISIONAL });
   if (hooks.signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped before training began; nothing is written");
   const compute = computeOf(options.engine, options.device);
   const executor = await openExecutor(compute, hooks.session);
+  await isTaken(path, overwrite);
+  const choice = isTold ? undefined : await clustersOf(options, method, executor, hooks);
+  const settings = choice ? trainableSettings(method, options, { clusters: choice.clusters }) : asked;
   const config = runConfig(options, settings, compute);
   const folder = await RunFolder.create(path, config, environment(executor), overwrite);
+  if (choice !== undefined) folder.log(choice);
   let began = false;
   const onEvent = (event: RunEvent) => {
     began ||= event.type === "step";
@@ -122,6 +132,24 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
     if (!began && (await folder.load()) === undefined) await folder.remove();
     throw error;
   }
+}
+
+/** The number of clusters that the samples themselves say, told by an event. */
+async function clustersOf(
+  { data, seed, settings: { clusters: _, ...settings } }: RunOptions,
+  method: Method,
+  executor: Executor,
+  { signal, onEvent, maxMilliseconds }: RunHooks,
+): Promise<ClusterChoice> {
+  const choice = await chooseClusters({
+    ...{ method, settings, samples: data.samples, seed, executor },
+    augmentation: (config) => augmentationOf(method, config),
+    ...(onEvent && { onEvent }),
+    ...(signal && { signal }),
+    ...(maxMilliseconds === undefined ? {} : { deadline: performance.now() + maxMilliseconds }),
+  });
+  onEvent?.(choice);
+  return choice;
 }
 
 /**
@@ -213,7 +241,12 @@ async function train(
     ...(signal && { signal }),
     ...(maxMilliseconds === undefined ? {} : { deadline: began + maxMilliseconds }),
   });
-  const state = await trainer.train(from);
+  const state = await trainer.train(from).catch(async (error: unknown) => {
+    if (!(error instanceof SubspanError) || error.code !== "TRAINING_DIVERGED") throw error;
+    emit({ type: "diverged", message: error.message });
+    const kept = (await folder.load()) === undefined ? "no epoch was done before" : `${path} keeps the last good state`;
+    throw new SubspanError("TRAINING_DIVERGED", `${error.message}; ${kept}`, { cause: error });
+  });
   emit({ type: "finishing" });
   const { parameters } = state;
   const { structure, labels, sizes, metrics } = await finishTraining({ ...common, parameters, onEvent: emit });
@@ -224,10 +257,18 @@ async function train(
   return { folder: path, config, parameters, ...finished, seconds, before: false };
 }
 
+/** Complete settings with which the method can train on the samples. @throws {SubspanError} as `checkTrainable`, and USAGE. */
+function trainableSettings(method: Method, { preset, settings, data }: RunOptions, over: Settings): object {
+  const complete = resolveConfig(method, preset, { ...settings, ...over });
+  checkTrainable(method, complete, data);
+  return complete;
+}
+
 /** @throws {SubspanError} before any work, for what would fail after hours of it. */
 function checkTrainable(method: Method, settings: object, { name, samples }: TrainingData): void {
   const { clusters, eigenvectors, landmarks, most } = method.spectral(settings);
   const n = samples.shape[0];
+  checkFinite(name, samples);
   if (most !== undefined && n > most.samples) {
     const message = `${name}: ${n} samples, expected at most ${most.samples} for ${method.name}`;
     throw new SubspanError("OUT_OF_RANGE", `${message}; ${most.instead}`);
@@ -242,6 +283,18 @@ function checkTrainable(method: Method, settings: object, { name, samples }: Tra
   const sample = sampleType(samples);
   method.parameters(settings, sample);
   method.phases(settings, sample);
+}
+
+/** @throws {SubspanError} NOT_FINITE naming the first number of a vector that is not. Bytes of images always are. */
+function checkFinite(name: string, { kind, data, shape }: Samples): void {
+  if (kind === "images") return;
+  const at = data.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return;
+  const [sample, feature] = [Math.floor(at / shape[1]), at % shape[1]];
+  throw new SubspanError(
+    "NOT_FINITE",
+    `${name}: feature ${feature} of sample ${sample}: expected a finite number, got ${data[at]}`,
+  );
 }
 
 function runConfig({ method, preset, seed, source, data }: RunOptions, settings: object, compute: Compute): RunConfig {
@@ -287,7 +340,10 @@ function checkUnchanged(run: Run, { data, method, preset, settings = {}, seed }:
   const asked = { method: method ?? was.method, preset: preset ?? was.preset, seed: seed ?? was.seed };
   const changes = differences(was, asked);
   if (asked.method === was.method) {
-    const now = checkedConfig(run.method, merge(config.config, settings)) as Settings;
+    // A number of clusters that was to be chosen was chosen when the run began.
+    const { clusters, ...others } = settings;
+    const told = clusters === undefined || clusters === AUTO ? others : settings;
+    const now = checkedConfig(run.method, merge(config.config, told)) as Settings;
     changes.push(...differences(flatten(config.config), flatten(now)));
   }
   if (changes.length > 0) {

@@ -24,7 +24,7 @@ const ANCHOR_ITERATIONS = 5;
 
 /**
  * The clusters of the affinity that fine-tuning settled to, and what places new samples among them: closed-form coefficients over
- * the training samples' latents.
+ * the training samples' latents. Where there was no fine-tuning, these are clustered, too.
  *
  * @param latents - of all training samples, [n, d].
  */
@@ -37,12 +37,11 @@ export async function expressionStructure(
   const { refinement, assignment, ridge } = settings.selfExpression as NonNullable<SpectralSettings["selfExpression"]>;
   const { clusters, eigenvectors } = settings;
   const rule = assignment === "discretise" ? { rule: assignment } : { eigenvectors };
-  const affinity = parameters[AFFINITY] as NumberArray;
-  const clustering = await denseAffinityClustering(affinity, { clusters, ...rule, random });
   // New samples are expressed in closed form, so what their coefficients mean is read from closed-form ones, too: on COIL-20 a
   // learned C's factors put a training sample elsewhere a little more often (0.3 to 0.7 % against 0.3 to 0.4 %).
   const { map, coefficients } = await ridgeSelfExpression(unitRows(latents), ridge);
-  const { factors } = await refinedAffinity(coefficients, refinement);
+  const { affinity, factors } = await refinedAffinity(coefficients, refinement);
+  const clustering = await denseAffinityClustering(parameters[AFFINITY] ?? affinity, { clusters, ...rule, random });
   return {
     structure: {
       map,
@@ -51,6 +50,7 @@ export async function expressionStructure(
       ...(factors && { extension: factors.extension, units: factors.rows, reach: factors.reach }),
     },
     labels: clustering.labels,
+    eigengaps: clustering.eigengaps,
     metrics: {
       eigenvectors: clustering.eigenvectors,
       eigengap: clustering.eigengaps[clustering.eigenvectors - 1] ?? 0,

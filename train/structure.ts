@@ -8,6 +8,8 @@ import { kMeans, type SpectralClustering, spectralClustering, unitRows } from ".
 export interface Clustered {
   readonly structure: Arrays;
   readonly labels?: Int32Array;
+  /** Of the normalised affinity: eigenvalue i minus eigenvalue i + 1, where there is one. */
+  readonly eigengaps?: Float64Array;
   readonly metrics: Record<string, number>;
 }
 

@@ -180,6 +180,7 @@ export class Trainer {
         const means = new Means();
         for (let i = first; i < steps; i++) {
           if (this.#options.signal?.aborted) {
+            checkFinite(step.state.parameters, name, epoch);
             await this.#options.save?.(stateAt({ phase: index, epoch, step: i }));
             throw new SubspanError(
               "INTERRUPTED",
@@ -215,6 +216,7 @@ export class Trainer {
           });
           await yieldToEvents();
         }
+        checkFinite(step.state.parameters, name, epoch);
         const changed = phase.targets
           ? await this.#updateTargets(stateAt({ phase: index, epoch, step: 0 }))
           : undefined;
@@ -356,6 +358,20 @@ function checkedSum(terms: Readonly<Record<string, number>>, phase: string, epoc
     }
   }
   return Object.values(terms).reduce((a, b) => a + b, 0);
+}
+
+/**
+ * A loss is that of the parameters before its step; those after the last one are looked at before they replace good ones.
+ *
+ * @throws {SubspanError} TRAINING_DIVERGED naming the first that is not finite.
+ */
+function checkFinite(parameters: Arrays, phase: string, epoch: number): void {
+  for (const [name, { data }] of Object.entries(parameters)) {
+    const wrong = data.find((value) => !Number.isFinite(value));
+    if (wrong === undefined) continue;
+    const what = `parameters ${name} became ${wrong} in ${phase}, epoch ${epoch + 1}`;
+    throw new SubspanError("TRAINING_DIVERGED", `${what}; try a smaller learning rate`);
+  }
 }
 
 export function clusterSizes(labels: Int32Array, clusters: number): number[] {

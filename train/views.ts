@@ -25,15 +25,22 @@ export interface Views {
 
 const AS_IN_TRAINING = "calibrated on views as in training";
 
-/** Views within `augmentation`; mild ones where that allows none. */
+/**
+ * Views within `augmentation` that hide nothing; mild ones where that allows none. A blotted-out square makes an image harder
+ * than those that are assigned later: with it, confidence on unseen digits was 3 to 4 points below their accuracy.
+ */
 export function viewsOf(samples: Samples, augmentation: Augmentation, random: Random): Views {
-  const { noise = 0, drop = 0, ...ofImages } = augmentation;
+  const whole = { ...augmentation, erase: 0 };
+  const { noise = 0, drop = 0, ...ofImages } = whole;
   const isVector = samples.kind === "features";
   const changesNothing = isVector ? noise + drop === 0 : Object.values(ofImages).every((range) => range === 0);
   const mild = isVector ? MILD_NOISE : MILD;
-  const batches = new Batches(samples, changesNothing ? mild : augmentation);
+  const batches = new Batches(samples, changesNothing ? mild : whole);
   const note = isVector
     ? `vectors have no views: calibrated on noise of ${mild.noise} of each feature's standard deviation`
     : `trained without views: calibrated on mild ones (shift ${mild.shift}, rotation ${mild.rotation}, scale ${mild.scale})`;
-  return { batch: (rows) => batches.views(rows, random), note: changesNothing ? note : AS_IN_TRAINING };
+  return {
+    batch: (rows) => batches.views(rows, random),
+    note: changesNothing ? note : AS_IN_TRAINING + (augmentation.erase > 0 ? ", none blotted out" : ""),
+  };
 }

@@ -47,19 +47,20 @@ export class Watch {
     const done = epoch + 1;
     if (affinity === undefined || done < affinity.first || (done - affinity.first) % affinity.every !== 0) return {};
     const moved = await this.#take(parameters());
+    if (moved === undefined) return {};
     if (!(moved < affinity.tolerance)) return { moved };
     return { moved, stop: `the mean affinity moved by ${moved.toPrecision(2)}, less than ${affinity.tolerance}` };
   }
 
-  /** Adds the affinity of the coefficients as they are to the mean. @returns how far that moved the mean. */
-  async #take(parameters: Arrays): Promise<number> {
+  /** Adds the affinity of the coefficients as they are to the mean. @returns how far that moved the mean, if there was one. */
+  async #take(parameters: Arrays): Promise<number | undefined> {
     const { of, refinement } = this.#phase.affinity as NonNullable<Phase["affinity"]>;
     const taken = (await refinedAffinity(parameters[of] as NumberArray, refinement)).affinity;
     const old = this.#mean;
     this.#count++;
     if (old === undefined) {
       this.#mean = taken;
-      return Number.POSITIVE_INFINITY;
+      return undefined;
     }
     let [change, norm] = [0, 0];
     const data = old.data.map((value, i) => {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { methodNamed, PRESETS, type Preset } from "../../models/index.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import {
+  AUTO,
   computeOf,
   type Dataset,
   ENGINES,
@@ -10,6 +11,7 @@ import {
   hyperparameters,
   loadSource,
   mergeSettings,
+  PROVISIONAL,
   type RunHooks,
   readRun,
   resolveConfig,
@@ -19,6 +21,7 @@ import {
   TRAINING_DEVICES,
   type TrainingData,
   type TrainingDevice,
+  writeReport,
 } from "../../train/index.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { type Options, settingsOf } from "../options.ts";
@@ -32,7 +35,7 @@ export const train: Command = {
   options: [
     ["--method <name>", "dscdan"],
     ["--data <source>", "digits, digits:train, digits:unseen, .npz, .npy, .csv, IDX, or a folder of images"],
-    ["--clusters <k>", "How many clusters"],
+    ["--clusters <k>", "How many clusters; auto chooses by the clearest eigengap, after a short pretraining"],
     ["--preset <name>", `${PRESETS.join(", ")}; best unless said`],
     ["--set <key=value>", "A hyperparameter over the preset's, such as pretraining.epochs=5; may come more than once"],
     ["--config <file>", "Hyperparameters over the preset's, as JSON"],
@@ -48,6 +51,7 @@ export const train: Command = {
   examples: [
     "train --method dscdan --data digits:train --clusters 10 --preset quick --out runs/digits",
     "train --method dscdan --data photos/ --clusters 5 --set augmentation=objects --max-time 30m",
+    "train --method ebse --data photos/ --clusters auto",
     "train --resume --out runs/digits",
   ],
   help: hyperparameterHelp,
@@ -70,7 +74,7 @@ async function run(context: CommandContext): Promise<void> {
     const prepared = await (options.has("resume") ? resumed : started)(options, asked, reporter);
     const finished = await resumable(prepared.folder, program, () => prepared.run(hooks));
     reporter.close();
-    report(context, finished, prepared.dataset);
+    report(context, finished, prepared.dataset, await writeReport(finished.folder));
   } finally {
     reporter.close();
   }
@@ -106,7 +110,7 @@ async function askedOf(options: Options): Promise<Asked> {
   const seed = options.integer("seed", 0);
   const engine = options.choice("engine", ENGINES);
   const device = options.choice("device", TRAINING_DEVICES);
-  const clusters = options.integer("clusters", 1);
+  const clusters = options.text("clusters") === AUTO ? AUTO : options.integer("clusters", 1);
   const file = options.text("config");
   const set = settingsOf(options.list("set"));
   const settings = mergeSettings(file === undefined ? {} : await readSettings(file), set);
@@ -141,10 +145,14 @@ async function started(options: Options, asked: Asked, reporter: Reporter): Prom
   const method = asked.method ?? options.required("method", "dscdan");
   const source = options.required("data", "digits:train");
   if (asked.settings.clusters === undefined)
-    throw usage("--clusters is needed: how many clusters there are, such as --clusters 10 for digits");
+    throw usage("--clusters is needed: how many clusters there are, such as --clusters 10 for digits, or auto");
   const { preset = "best", seed = 0 } = asked;
   // What is wrong with them is said before samples are read.
-  resolveConfig(methodNamed(method), preset, asked.settings);
+  const { clusters } = asked.settings;
+  resolveConfig(methodNamed(method), preset, {
+    ...asked.settings,
+    clusters: clusters === AUTO ? PROVISIONAL : clusters,
+  });
   computeOf(asked.engine, asked.device);
   const folder = options.text("out") ?? `runs/${[slug(source), method, preset, seed].join("-")}`;
   reporter.doing(`reading ${source}`);
@@ -174,16 +182,19 @@ function slug(source: string): string {
   );
 }
 
-function report({ options, io, program }: CommandContext, finished: FinishedRun, dataset: Dataset): void {
+function report({ options, io, program }: CommandContext, finished: FinishedRun, dataset: Dataset, page: string): void {
   const { folder, seconds, sizes, metrics, labels, before } = finished;
   const scores = dataset.labels && scoresOf(labels, classNames(dataset));
   if (options.has("json")) {
-    io.stdout.write(`${JSON.stringify({ type: "result", folder, seconds, before, sizes, metrics, scores })}\n`);
+    io.stdout.write(
+      `${JSON.stringify({ type: "result", folder, report: page, seconds, before, sizes, metrics, scores })}\n`,
+    );
     return;
   }
   io.stdout.write(
     pairs([
       ["run", folder],
+      ["report", page],
       ["seconds", before ? "0, it was finished before" : duration(seconds)],
       ["clusters", sizesText(sizes)],
       ["agreement", `${percent(metrics.agreement ?? 0)} of samples with a view of them`],

@@ -22,7 +22,11 @@ const pretraining = z.object({
 
 /** Relative weights are the published ones of COIL-20 at its mean |x|^2 = 195 and the published latents' mean |z|^2 = 441. */
 const fineTuning = z.object({
-  steps: z.int().min(1).default(120).describe("updates at most, each on all samples"),
+  steps: z
+    .int()
+    .min(0)
+    .default(120)
+    .describe("updates at most, each on all samples; 0: no coefficients are learned, closed-form ones are clustered"),
   learningRate: z.number().positive().default(1e-3).describe("of Adam"),
   relative: z
     .boolean()

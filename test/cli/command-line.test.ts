@@ -25,7 +25,7 @@ afterAll(() => folder.remove());
 describe("wrong use exits with 2, one line on stderr and nothing on stdout", () => {
   test.each([
     [["trian"], "no command trian. Did you mean train?"],
-    [["serve"], "no command serve. There are quickstart, train, export, assign, evaluate, convert, doctor."],
+    [["serve"], "no command serve. There are quickstart, train, export, assign, evaluate, report, convert, doctor."],
     [["train", "--max-tim", "3m"], "unknown option --max-tim. Did you mean --max-time?"],
     [["train"], "--method is needed"],
     [["train", "--method", "dscdan"], "--data is needed"],
@@ -84,14 +84,14 @@ describe("help", () => {
   test("lists the commands that there are", async () => {
     const { code, stdout } = await subspan("--help");
     expect(code).toBe(0);
-    for (const name of ["quickstart", "train", "export", "assign", "evaluate", "convert", "doctor"])
+    for (const name of ["quickstart", "train", "export", "assign", "evaluate", "report", "convert", "doctor"])
       expect(stdout).toContain(name);
-    for (const name of ["serve", "report"]) expect(stdout).not.toContain(name);
+    for (const name of ["serve"]) expect(stdout).not.toContain(name);
   });
 
   test("without a command is wrong use", async () => expect((await subspan()).code).toBe(2));
 
-  test.each(["quickstart", "train", "export", "assign", "evaluate", "convert", "doctor"])(
+  test.each(["quickstart", "train", "export", "assign", "evaluate", "report", "convert", "doctor"])(
     "%s has examples",
     async (name) => {
       const { code, stdout } = await subspan(name, "--help");

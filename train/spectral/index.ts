@@ -22,6 +22,7 @@ export {
 } from "./dense-clustering.ts";
 export { type DiscretiseOptions, type DiscretiseResult, discretise } from "./discretise.ts";
 export { type EigenOptions, type Eigenpairs, leadingEigenpairs } from "./eigen.ts";
+export { type ClusterCandidate, clearestFirst, relativeEigengaps } from "./eigengap.ts";
 export { type KMeansOptions, type KMeansResult, kMeans } from "./kmeans.ts";
 export { laplacian, type NormalisedAffinity, normalisedAffinity, type SymmetricOperator } from "./laplacian.ts";
 export { type NeighbourOptions, type Neighbours, nearestNeighbours } from "./neighbours.ts";

@@ -197,7 +197,7 @@ async function rerun(): Promise<string[]> {
 async function check(): Promise<void> {
   const pairs = options.stored ? replaced(await readRows(CSV)) : [];
   const failures = options.stored ? pairs.flatMap(({ stored, fresh }) => falls(stored, fresh)) : await rerun();
-  if (options.stored && pairs.length === 0) console.error("no seed was run twice: there is nothing to compare");
+  if (options.stored && pairs.length === 0) failures.push("nothing to compare: no seed is stored twice");
   for (const failure of failures) console.error(failure);
   if (failures.length > 0) process.exitCode = 1;
   else console.error("no figure fell by more than its spread");

@@ -17,7 +17,10 @@ export interface ReadOptions extends CommonReadOptions {
 }
 
 export interface LoadOptions extends CommonLoadOptions, ReadOptions {
-  /** WebAssembly threads: up to 4 on a cross-origin isolated page unless said, and always 1 on others. */
+  /**
+   * Threads of WebAssembly: unless said, as many as cores, up to 4. 1 on a page that is not cross-origin isolated, and in
+   * the page itself unless `wasmPaths` says where ONNX Runtime's own file is: a thread starts from it.
+   */
   readonly threads?: number;
   /**
    * The folder that onnxruntime-web's .wasm and .mjs files are served from, as `subspan wasm` fills it, relative to the
@@ -64,27 +67,29 @@ function isSource(source: string | URL | Blob | Uint8Array | Bundle): source is 
 
 async function openOn(device: Device, bundle: Bundle, options: LoadOptions): Promise<OpenedEngine<WebImage>> {
   if (device === "webgpu") await checkAdapter();
-  const { threads, notes } = threadsOf(options.threads);
   const wasmPaths = options.wasmPaths === undefined ? undefined : folderUrl(options.wasmPaths);
-  const setup = { model: bundle.model, manifest: bundle.manifest, device, threads, wasmPaths };
+  const setup = { model: bundle.model, manifest: bundle.manifest, device, wasmPaths };
+  const notes: string[] = [];
   if (options.worker !== false && (options.worker || "Worker" in globalThis)) {
     try {
-      return { ...(await openInWorker(setup)), threads, worker: true, notes };
+      const threads = threadsOf(device, options.threads, notes);
+      return { ...(await openInWorker({ ...setup, threads })), threads, worker: true, notes };
     } catch (error) {
       if (options.worker || !(error instanceof ThreadFailure)) throw error;
-      notes.push(`in the page: ${error.message}`);
+      notes.splice(0, 1, `in the page: ${error.message}`);
     }
   }
+  const threads = threadsOf(device, wasmPaths === undefined ? 1 : options.threads, notes);
   const { openInPage } = await import("./web-page.ts");
-  return { ...(await openInPage(setup)), threads, worker: false, notes };
+  return { ...(await openInPage({ ...setup, threads })), threads, worker: false, notes };
 }
 
-function threadsOf(asked: number | undefined): { threads: number; notes: string[] } {
-  const isolated = globalThis.crossOriginIsolated;
-  const threads = asked ?? Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1);
-  if (isolated || threads === 1) return { threads, notes: [] };
-  const note = `1 thread, not ${threads}: the page is not cross-origin isolated by COOP and COEP headers`;
-  return { threads: 1, notes: [note] };
+/** What of a graph runs on a GPU needs no threads. */
+function threadsOf(device: Device, asked: number | undefined, notes: string[]): number {
+  const threads = device === "webgpu" ? 1 : (asked ?? Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1));
+  if (threads === 1 || globalThis.crossOriginIsolated) return threads;
+  notes.push(`1 thread, not ${threads}: the page is not cross-origin isolated by COOP and COEP headers`);
+  return 1;
 }
 
 function folderUrl(folder: string | URL): string {

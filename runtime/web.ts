@@ -72,23 +72,28 @@ async function openOn(device: Device, bundle: Bundle, options: LoadOptions): Pro
   const notes: string[] = [];
   if (options.worker !== false && (options.worker || "Worker" in globalThis)) {
     try {
-      const threads = threadsOf(device, options.threads, notes);
+      const threads = threadsOf(device, options, true, notes);
       return { ...(await openInWorker({ ...setup, threads })), threads, worker: true, notes };
     } catch (error) {
       if (options.worker || !(error instanceof ThreadFailure)) throw error;
       notes.splice(0, 1, `in the page: ${error.message}`);
     }
   }
-  const threads = threadsOf(device, wasmPaths === undefined ? 1 : options.threads, notes);
+  const threads = threadsOf(device, options, false, notes);
   const { openInPage } = await import("./web-page.ts");
   return { ...(await openInPage({ ...setup, threads })), threads, worker: false, notes };
 }
 
-/** What of a graph runs on a GPU needs no threads. */
-function threadsOf(device: Device, asked: number | undefined, notes: string[]): number {
-  const threads = device === "webgpu" ? 1 : (asked ?? Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1));
-  if (threads === 1 || globalThis.crossOriginIsolated) return threads;
-  notes.push(`1 thread, not ${threads}: the page is not cross-origin isolated by COOP and COEP headers`);
+/** How many threads there can be; a note says why they are fewer than was meant. A GPU needs none. */
+function threadsOf(device: Device, { threads, wasmPaths }: LoadOptions, inWorker: boolean, notes: string[]): number {
+  const meant = device === "webgpu" ? 1 : (threads ?? Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1));
+  const hindrances = [
+    !globalThis.crossOriginIsolated && "the page is not cross-origin isolated by COOP and COEP headers",
+    !inWorker && wasmPaths === undefined && "without a worker, threads need wasmPaths",
+  ];
+  const hindrance = meant > 1 && hindrances.find((reason) => reason !== false);
+  if (!hindrance) return meant;
+  notes.push(`1 thread, not ${meant}: ${hindrance}`);
   return 1;
 }
 

@@ -73,7 +73,7 @@ function plans(): Plan[] {
     return methods.flatMap((method) =>
       (ABLATIONS[method] ?? []).map((change) => ({
         ...{ method, source: options.data?.[0] ?? (ABLATION_DATA[method] as string) },
-        ...{ set: [...change.set, ...set], note: `${ABLATION}${change.name}` },
+        ...{ set: [...set, ...change.set], note: `${ABLATION}${change.name}` },
       })),
     );
   const all = [...methods, ...(peers ? Object.keys(PEERS) : [])];

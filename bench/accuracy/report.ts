@@ -53,8 +53,35 @@ function dataSection(data: string, groups: readonly (readonly Row[])[]): string 
   const others = PUBLISHED.filter((row) => row.data === data && !groups.some(([own]) => own?.method === row.method));
   const published = others.map((row) => [row.method, scoresOf(row), row.on ?? "the same samples", row.source]);
   const rest = table(["published elsewhere", "ACC / NMI / ARI", "on", "source"], published);
-  return [`### ${data}`, table(HEAD, lines), ...(others.length > 0 ? [rest] : [])].join("\n\n");
+  const training = worthOfTraining(groups);
+  return [`### ${data}`, table(HEAD, lines), ...training, ...(others.length > 0 ? [rest] : [])].join("\n\n");
 }
+
+/** A run on all samples that nobody made a note of: no experiment. */
+const isPlain = (row: Row | undefined, method: string, preset: string) =>
+  row?.method === method && row.preset === preset && row.split === "" && row.note === "";
+
+/** Whether training `udll` gives more than closed-form ridge without it, by the same affinity and clusters. */
+function worthOfTraining(groups: readonly (readonly Row[])[]): string[] {
+  const scores = (method: string, preset = "") => {
+    const rows = groups.findLast(([row]) => isPlain(row, method, preset) && row?.settings === "");
+    return rows && spread(rows, "seen_acc");
+  };
+  const ours = scores("udll", "best");
+  const lines = Object.entries({ ridge: "pixels", "autoencoder-ridge": "its pretrained latents" }).flatMap(
+    ([peer, of]) => {
+      const theirs = scores(peer);
+      if (ours === undefined || theirs === undefined) return [];
+      const gain = ours.mean - theirs.mean;
+      const verdict =
+        gain > Math.max(ours.deviation, theirs.deviation) ? "" : ", within the spread: no gain from training";
+      return [`${points(gain)} points of ACC over closed-form ridge on ${of}${verdict}`];
+    },
+  );
+  return lines.length === 0 ? [] : [`\`udll\`, preset best, in-sample: ${lines.join("; ")}.`];
+}
+
+const points = (share: number) => `${share < 0 ? "" : "+"}${(100 * share).toFixed(1)}`;
 
 const SCORES = ["acc", "nmi", "ari"] as const;
 
@@ -62,9 +89,7 @@ const SCORES = ["acc", "nmi", "ari"] as const;
 function headline(groups: readonly (readonly Row[])[]): string[] {
   const lines = EBSE_OVER_SENET.data.flatMap((data) => {
     const last = (method: string, preset: string) =>
-      groups.findLast(
-        ([row]) => row?.method === method && row.data === data && row.preset === preset && row.note === "",
-      );
+      groups.findLast(([row]) => row?.data === data && isPlain(row, method, preset));
     const [ours, theirs] = [last("ebse", "best"), last("senet", "")];
     if (ours === undefined || theirs === undefined) return [];
     const means = SCORES.map((score) =>
@@ -74,7 +99,6 @@ function headline(groups: readonly (readonly Row[])[]): string[] {
     return [{ data, means: means as [number, number][], seconds }];
   });
   if (lines.length === 0) return [];
-  const points = (value: number) => `${value < 0 ? "" : "+"}${(100 * value).toFixed(1)}`;
   const gain = (column: number) =>
     lines.reduce((sum, { means }) => sum + (means[column]?.[0] ?? 0) - (means[column]?.[1] ?? 0), 0) / lines.length;
   const rows = lines.map(({ data, means, seconds }) => [

@@ -86,6 +86,14 @@ test("the report sets ebse against SENet in points, and published figures beside
   expect(text).toMatch(/\| kmeans \|.*\| 0\.546 \/ 0\.501 \/ - \(Guo et al\./);
 });
 
+test("the report says what training is worth over closed-form ridge, and when it is nothing", () => {
+  const on = (method: string, acc: number) =>
+    row(0, { seen_acc: acc }, { method, data: "coil20.npz", preset: method === "udll" ? "best" : "" });
+  const text = report([on("udll", 0.97), on("ridge", 0.88), on("autoencoder-ridge", 0.975)]);
+  expect(text).toContain("+9.0 points of ACC over closed-form ridge on pixels;");
+  expect(text).toContain("-0.5 points of ACC over closed-form ridge on its pretrained latents, within the spread");
+});
+
 test("ablations are in a table of their own, as changes of what is unchanged", () => {
   const ablation = (name: string, acc: number) => row(0, { seen_acc: acc }, { note: `ablation: ${name}` });
   const text = report([ablation("no change", 0.9), ablation("without the queue", 0.85)]);

@@ -11,11 +11,22 @@ import { exportCommand } from "./commands/export.ts";
 import { quickstart } from "./commands/quickstart.ts";
 import { report } from "./commands/report.ts";
 import { train } from "./commands/train.ts";
+import { wasm } from "./commands/wasm.ts";
 import { DONE, exitCode, FAILED, WRONG_USE } from "./exit-codes.ts";
 import { interruptible } from "./interrupt.ts";
 import { declaredOptions, Options } from "./options.ts";
 
-const COMMANDS: readonly Command[] = [quickstart, train, exportCommand, assign, evaluate, report, convert, doctor];
+const COMMANDS: readonly Command[] = [
+  quickstart,
+  train,
+  exportCommand,
+  assign,
+  evaluate,
+  report,
+  convert,
+  wasm,
+  doctor,
+];
 
 const GLOBAL = ["-h, --help", "-v, --version", "--verbose"];
 

@@ -8,8 +8,10 @@ import { convert } from "./commands/convert.ts";
 import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
+import { merge } from "./commands/merge.ts";
 import { quickstart } from "./commands/quickstart.ts";
 import { report } from "./commands/report.ts";
+import { serve } from "./commands/serve.ts";
 import { train } from "./commands/train.ts";
 import { wasm } from "./commands/wasm.ts";
 import { DONE, exitCode, FAILED, WRONG_USE } from "./exit-codes.ts";
@@ -21,7 +23,9 @@ const COMMANDS: readonly Command[] = [
   train,
   exportCommand,
   assign,
+  merge,
   evaluate,
+  serve,
   report,
   convert,
   wasm,
@@ -66,7 +70,7 @@ function commandNamed(name: string): Command {
 
 function checkArguments({ usage }: Command, args: readonly string[]): void {
   const [name, ...wanted] = usage.split(" ");
-  if (args.length > wanted.length)
+  if (args.length > wanted.length && !usage.endsWith("...>"))
     throw new SubspanError("USAGE", `${name}: ${args[wanted.length]} is one argument too many; it is ${usage}`);
   const missing = wanted[args.length];
   if (missing !== undefined) throw new SubspanError("USAGE", `${name}: ${missing} is missing; it is ${usage}`);

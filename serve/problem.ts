@@ -1,11 +1,10 @@
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type ErrorCode, SubspanError } from "../runtime/node.ts";
 
 /**
  * The HTTP status each error code answers with; a code without a row does not compile. 400: the request is not of the
  * form the model takes. 422: it is, and its numbers are not. 500 and 501: not the client's fault. 503: may work later.
  */
-export const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
+export const STATUS: Readonly<Record<ErrorCode, number>> = {
   USAGE: 400,
   SHAPE_MISMATCH: 400,
   DTYPE_MISMATCH: 400,
@@ -40,10 +39,10 @@ export const STATUS: Readonly<Record<ErrorCode, ContentfulStatusCode>> = {
 
 /** What HTTP itself finds wrong: a path, a method, a content type, a length. */
 export class HttpProblem extends Error {
-  readonly status: ContentfulStatusCode;
+  readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
 
-  constructor(status: ContentfulStatusCode, message: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
     super(message);
     this.name = "HttpProblem";
     this.status = status;
@@ -53,7 +52,7 @@ export class HttpProblem extends Error {
 
 /** An error as it is answered. */
 export interface ProblemAnswer {
-  readonly status: ContentfulStatusCode;
+  readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   /** The error object of the Open Inference Protocol, for every route. */
   readonly body: { readonly error: string };
@@ -69,7 +68,7 @@ export function problemAnswer(error: unknown): ProblemAnswer {
   return answer(500, "internal error");
 }
 
-function answer(status: ContentfulStatusCode, message: string, headers = {}): ProblemAnswer {
+function answer(status: number, message: string, headers = {}): ProblemAnswer {
   const error = message.length > MESSAGE_CHARACTERS ? `${message.slice(0, MESSAGE_CHARACTERS)}...` : message;
   return { status, headers, body: { error } };
 }

@@ -1,8 +1,8 @@
-import { createServer, type Server, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { getRequestListener } from "@hono/node-server";
-import { SubspanError } from "../runtime/node.ts";
-import { HttpProblem, type ProblemAnswer, problemAnswer } from "./problem.ts";
+import { SubspanError } from "../../runtime/node.ts";
+import type { Limits } from "../limits.ts";
+import { HttpProblem, type ProblemAnswer, problemAnswer } from "../problem.ts";
 
 /** A server that listens. */
 export interface Listening {
@@ -12,26 +12,27 @@ export interface Listening {
   close(graceMs: number): Promise<void>;
 }
 
-/** How often connections that fell idle are looked for while the server closes, in milliseconds. */
+/** How often connections are looked at: for their time limits, and while the server closes; in milliseconds. */
+const CHECK = 500;
 const SWEEP = 20;
+/** Longer than load balancers keep theirs, so that they close first and no request meets a closed door. */
+const KEEP_ALIVE = 75_000;
 
 /**
- * Answers HTTP requests with `fetch`.
+ * Answers HTTP requests with `answer`.
  *
  * @param port - 0 for any free one.
  * @throws {SubspanError} USAGE if there is no listening there.
  */
 export async function listen(
-  fetch: (request: Request) => Response | Promise<Response>,
+  answer: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
   host: string,
   port: number,
+  { headersMs, requestMs, sockets }: Pick<Limits, "headersMs" | "requestMs" | "sockets">,
 ): Promise<Listening> {
-  const errorHandler = (error: unknown) => {
-    const { status, body } = problemAnswer(new HttpProblem(400, `request: ${(error as Error).message}`));
-    return Response.json(body, { status });
-  };
-  // Without the override, this process's own Request and Response stay what they are.
-  const server = createServer(getRequestListener(fetch, { overrideGlobalObjects: false, errorHandler }));
+  const times = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: CHECK };
+  const server = createServer({ ...times, keepAliveTimeout: KEEP_ALIVE, noDelay: true }, answer);
+  server.maxConnections = sockets;
   server.on("clientError", answerMalformed);
   const silent = silentSockets(server);
   await new Promise<void>((resolve, reject) => {
@@ -46,7 +47,6 @@ export async function listen(
     close: (graceMs) => close(server, silent, graceMs),
   };
 }
-
 function close(server: Server, silent: ReadonlySet<Socket>, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const sweep = () => {

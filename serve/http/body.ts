@@ -1,0 +1,122 @@
+import type { IncomingMessage } from "node:http";
+import { HttpProblem } from "../problem.ts";
+
+/** Bytes that all requests together may hold. */
+export class Budget {
+  readonly #bytes: number;
+  #taken = 0;
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** @throws {HttpProblem} 429 if that is more than is left. */
+  take(bytes: number): void {
+    if (this.#taken + bytes > this.#bytes)
+      throw new HttpProblem(429, `too much is being asked at once: ${this.#bytes} bytes are`, { "retry-after": "1" });
+    this.#taken += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#taken -= bytes;
+  }
+}
+
+/** A body as it came in. */
+export interface Body {
+  readonly pieces: readonly Uint8Array[];
+  readonly size: number;
+  /** Whether each piece has a buffer of its own, which may change threads. */
+  readonly own: boolean;
+}
+
+/** Up to this many bytes, in up to so many pieces, a body is kept as the socket gave it. */
+const SMALL = 2 ** 18;
+const FEW = 16;
+const SEGMENT = 2 ** 20;
+
+/**
+ * Reads a body whole, never holding more than the limit. What it holds is taken from the budget; that is given back if
+ * this throws, else by the caller.
+ *
+ * @param limit - in bytes.
+ * @throws {HttpProblem} 413 for a longer one, 415 for a compressed one, 400 for one that breaks off, 429.
+ */
+export function readBody(incoming: IncomingMessage, limit: number, budget: Budget): Promise<Body> {
+  const { "content-encoding": encoding = "identity", "content-length": length } = incoming.headers;
+  if (encoding.toLowerCase() !== "identity")
+    throw new HttpProblem(415, `content-encoding: expected none, got ${JSON.stringify(encoding)}`, {
+      "accept-encoding": "identity",
+    });
+  if (Number(length) > limit) throw tooLong(limit);
+  return new Promise((resolve, reject) => {
+    const gathered = new Gathered();
+    const stop = (error: unknown) => {
+      incoming.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose);
+      budget.give(gathered.size);
+      incoming.resume(); // what is still coming is read past, so that the answer gets through
+      reject(error);
+    };
+    const onData = (chunk: Buffer) => {
+      if (gathered.size + chunk.length > limit) return stop(tooLong(limit));
+      try {
+        budget.take(chunk.length);
+      } catch (error) {
+        return stop(error);
+      }
+      gathered.add(chunk);
+    };
+    const onEnd = () => {
+      incoming.off("close", onClose).off("error", onClose);
+      resolve(gathered);
+    };
+    const onClose = () => stop(new HttpProblem(400, "body: broke off before its end"));
+    incoming.on("data", onData).once("end", onEnd).once("close", onClose).once("error", onClose);
+  });
+}
+
+/**
+ * The bytes of a body so far. Small ones stay where the socket put them, and are copied once when a batch is made; large
+ * ones are copied as they come into segments that change threads without another copy, so no moment copies much.
+ */
+class Gathered implements Body {
+  readonly pieces: Uint8Array[] = [];
+  size = 0;
+  own = false;
+  #free = 0;
+
+  add(chunk: Uint8Array): void {
+    this.size += chunk.length;
+    if (this.own) this.#copy(chunk);
+    else {
+      this.pieces.push(chunk);
+      if (this.size <= SMALL && this.pieces.length <= FEW) return;
+      this.own = true;
+      for (const piece of this.pieces.splice(0)) this.#copy(piece);
+    }
+  }
+
+  #copy(chunk: Uint8Array): void {
+    for (let from = 0; from < chunk.length; ) {
+      if (this.#free === 0) {
+        this.pieces.push(new Uint8Array(new ArrayBuffer(SEGMENT), 0, 0));
+        this.#free = SEGMENT;
+      }
+      const last = this.pieces.pop()!;
+      const part = chunk.subarray(from, from + this.#free);
+      const grown = new Uint8Array(last.buffer, 0, last.length + part.length);
+      grown.set(part, last.length);
+      this.pieces.push(grown);
+      this.#free -= part.length;
+      from += part.length;
+    }
+  }
+}
+
+function tooLong(limit: number): HttpProblem {
+  return new HttpProblem(413, `body: expected up to ${limit} bytes, got more`);
+}

@@ -1,0 +1,1 @@
+export const DOCS_FILES: Readonly<Record<string, { readonly type: string; readonly text: string }>> = {};

@@ -1,0 +1,90 @@
+/** The two calls that run a model. Their bodies are read here, and looked into by a worker alone. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Batcher } from "../batcher.ts";
+import type { Limits } from "../limits.ts";
+import { HttpProblem } from "../problem.ts";
+import { checkAssignType, mediaType } from "../protocol/assign.ts";
+import { sampleBytes, sampleSize } from "../protocol/datatypes.ts";
+import type { Repository, ServedVersion } from "../repository/repository.ts";
+import type { Job } from "../workers/messages.ts";
+import { type Budget, readBody } from "./body.ts";
+import type { Call } from "./call.ts";
+import { send } from "./send.ts";
+
+export interface Inference {
+  readonly repository: Repository;
+  readonly batcher: Batcher;
+  readonly budget: Budget;
+  readonly limits: Limits;
+}
+
+const HEADER_LENGTH = "inference-header-content-length";
+const DEADLINE = "x-request-timeout-ms";
+/** Characters that a number in JSON takes, for a guess at how many there are. */
+const CHARACTERS = 4;
+
+/** @throws {HttpProblem | SubspanError} before anything is sent; what a worker refuses is sent as it says. */
+export async function runModel(
+  kind: Job["kind"],
+  model: ServedVersion,
+  { incoming, outgoing, call }: { incoming: IncomingMessage; outgoing: ServerResponse; call: Call },
+  { repository, batcher, budget, limits }: Inference,
+): Promise<void> {
+  call.served = model;
+  const done = repository.use(model);
+  try {
+    const job = { kind, ...jobHeaders(kind, incoming) };
+    const deadline = deadlineOf(incoming);
+    const body = await readBody(incoming, limits.bodyBytes, budget);
+    const rows = guessedRows(model, job, body.size);
+    const answered = await batcher.submit({ model, job, body, rows, deadline }, (cancel) =>
+      outgoing.once("close", cancel),
+    );
+    call.rows = answered.rows;
+    call.queueMs = answered.queueMs;
+    call.computeMs = answered.computeMs;
+    call.fault = answered.fault;
+    const timing = `queue;dur=${answered.queueMs.toFixed(2)}, compute;dur=${answered.computeMs.toFixed(2)}`;
+    const { headerLength } = answered;
+    const type =
+      headerLength === undefined
+        ? { "content-type": "application/json" }
+        : { "content-type": "application/octet-stream", "Inference-Header-Content-Length": headerLength };
+    send(outgoing, answered.status, { ...type, "server-timing": timing }, answered.body);
+  } finally {
+    done();
+  }
+}
+
+function jobHeaders(kind: Job["kind"], { headers }: IncomingMessage): Pick<Job, "contentType" | "headerLength"> {
+  const contentType = headers["content-type"] ?? "";
+  if (kind === "assign") {
+    checkAssignType(contentType);
+    return { contentType };
+  }
+  const type = mediaType(contentType);
+  const length = headers[HEADER_LENGTH];
+  if (!["application/json", "application/octet-stream", ""].includes(type))
+    throw new HttpProblem(415, `content-type: expected application/json or application/octet-stream, got "${type}"`);
+  if (length === undefined) return { contentType };
+  const headerLength = Number(length);
+  if (typeof length !== "string" || !/^\d{1,15}$/.test(length))
+    throw new HttpProblem(400, `${HEADER_LENGTH}: expected a number of bytes, got ${JSON.stringify(length)}`);
+  return { contentType, headerLength };
+}
+
+/** The client's own limit, in milliseconds from now. */
+function deadlineOf({ headers }: IncomingMessage): number | undefined {
+  const asked = headers[DEADLINE];
+  if (asked === undefined) return undefined;
+  if (typeof asked === "string" && /^\d{1,9}$/.test(asked)) return performance.now() + Number(asked);
+  throw new HttpProblem(400, `${DEADLINE}: expected milliseconds, got ${JSON.stringify(asked)}`);
+}
+
+/** How many samples a body has, as far as its size tells: exactly for binary tensors. */
+function guessedRows({ bundle }: ServedVersion, { kind, headerLength }: Omit<Job, "body">, size: number): number {
+  const { input } = bundle.manifest;
+  if (headerLength !== undefined) return Math.max(1, Math.floor((size - headerLength) / sampleBytes(input)));
+  if (kind === "assign" && input.kind === "images") return 1;
+  return Math.max(1, Math.floor(size / (sampleSize(input.shape) * CHARACTERS)));
+}

@@ -1,7 +1,12 @@
 import type { ElementType } from "../runtime/onnx-schema.ts";
 
-/** An attribute of a node: an integer, a list of integers, a string, or a float (wrapped, since 1 is also an integer). */
-export type Attribute = number | string | readonly number[] | { readonly float: number };
+/** An attribute of a node: an integer, a list of integers, a string, or floats (wrapped, since 1 is also an integer). */
+export type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly floats: readonly number[] };
 
 export interface GraphNode {
   readonly op: string;

@@ -81,6 +81,10 @@ function encodeAttribute(name: string, value: Attribute): Message {
   if (typeof value === "number") return a.integer(ATTRIBUTE.i, value).integer(ATTRIBUTE.type, ATTRIBUTE_TYPE.int);
   if (typeof value === "string") return a.text(ATTRIBUTE.s, value).integer(ATTRIBUTE.type, ATTRIBUTE_TYPE.string);
   if ("float" in value) return a.float(ATTRIBUTE.f, value.float).integer(ATTRIBUTE.type, ATTRIBUTE_TYPE.float);
+  if ("floats" in value) {
+    for (const item of value.floats) a.float(ATTRIBUTE.floats, item);
+    return a.integer(ATTRIBUTE.type, ATTRIBUTE_TYPE.floats);
+  }
   for (const item of value) a.integer(ATTRIBUTE.ints, item);
   return a.integer(ATTRIBUTE.type, ATTRIBUTE_TYPE.ints);
 }

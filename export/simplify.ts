@@ -1,14 +1,24 @@
 import { ELEMENT_TYPE, type ElementType } from "../runtime/onnx-schema.ts";
 import { folded, valuesOf } from "./constants.ts";
 import { Graph, type GraphNode } from "./graph.ts";
+import { NCHWC } from "./value.ts";
 
 /** The graph in fewer nodes: what traces leave behind, and what one rewriting leaves to the next. Its numbers stay as they are. */
 export function simplified(graph: Graph): Graph {
-  return [foldConstants, dropIdentities, joinCasts, cancelTransposes, joinReshapes, liveNodes].reduce(
-    (result, pass) => pass(result),
-    graph,
-  );
+  return PASSES.reduce((result, pass) => pass(result), graph);
 }
+
+/** In the order in which one leaves work to the next. */
+const PASSES = [
+  foldConstants,
+  dropIdentities,
+  joinCasts,
+  cancelTransposes,
+  joinReshapes,
+  absorbBiases,
+  absorbActivations,
+  liveNodes,
+];
 
 /** The graph without the nodes no output needs (a gradient tape records more than is asked for). */
 export function liveNodes(graph: Graph): Graph {
@@ -55,6 +65,14 @@ function rewritten(graph: Graph, rewrite: (g: Graph, node: Step) => string | und
   return result;
 }
 
+/** How often each value is read, by nodes and as an output. */
+function usesOf(graph: Graph): ReadonlyMap<string, number> {
+  const uses = new Map<string, number>();
+  const used = [...graph.nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ value }) => value)];
+  for (const name of used) uses.set(name, (uses.get(name) ?? 0) + 1);
+  return uses;
+}
+
 /** Bytes that a folded constant may add to the file. */
 const GROWTH = 1024;
 
@@ -63,9 +81,7 @@ const GROWTH = 1024;
  * inputs. ONNX Runtime folds the rest when it loads.
  */
 export function foldConstants(graph: Graph): Graph {
-  const uses = new Map<string, number>();
-  const used = [...graph.nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ value }) => value)];
-  for (const name of used) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const uses = usesOf(graph);
   return rewritten(graph, (g, { op, inputs, attributes, was }) => {
     const constants = inputs.map((name) => g.initializers.get(name));
     if (!constants.every((constant) => constant !== undefined)) return undefined;
@@ -165,6 +181,76 @@ export function joinReshapes(graph: Graph): Graph {
     const shape = shapeOf(g, source);
     if (shape && sizes && String(shape) === String(sizes)) return source;
     return g.node("Reshape", [source, target], attributes);
+  });
+}
+
+const BLOCKED_CONV = `${NCHWC}:Conv`;
+
+/**
+ * Nodes after convolutions over blocks that these can do themselves, as `change` has it. Between them there are reshapes, and
+ * the concatenations that interleave a transposed convolution's phases; nothing else reads what is between.
+ *
+ * @param found - the value that comes from convolutions, and what changes each; undefined for a node that stays.
+ */
+function absorbed(
+  graph: Graph,
+  found: (
+    g: Graph,
+    node: Step,
+  ) => { readonly from: number; readonly change: (conv: GraphNode) => GraphNode | undefined } | undefined,
+): Graph {
+  const uses = usesOf(liveNodes(graph));
+  return rewritten(graph, (g, node) => {
+    const match = found(g, node);
+    if (match === undefined) return undefined;
+    const changed = (value: string, was: string): string | undefined => {
+      const [producer, before] = [g.producer(value), graph.producer(was)];
+      if (producer === undefined || before === undefined || uses.get(was) !== 1) return undefined;
+      const { op, inputs, attributes } = producer;
+      const again = op === BLOCKED_CONV ? match.change(producer) : undefined;
+      if (op === BLOCKED_CONV) return again && g.node(op, again.inputs, again.attributes);
+      const data = op === "Concat" ? inputs : op === "Reshape" ? inputs.slice(0, 1) : [];
+      const parts = data.map((input, i) => changed(input, before.inputs[i] as string));
+      if (parts.length === 0 || parts.includes(undefined)) return undefined;
+      return g.node(op, [...(parts as string[]), ...inputs.slice(parts.length)], attributes);
+    };
+    return changed(node.inputs[match.from] as string, node.was.inputs[match.from] as string);
+  });
+}
+
+/** A number for each channel added to a convolution over blocks is its bias. */
+export function absorbBiases(graph: Graph): Graph {
+  return absorbed(graph, (g, { op, inputs }) => {
+    const at = inputs.findIndex((name) => channelsOf(g, name) !== undefined);
+    if (op !== "Add" || at < 0) return undefined;
+    const spread = inputs[at] as string;
+    const bias = () =>
+      g.node("Reshape", [g.producer(spread)?.inputs[0] as string, g.int64([channelsOf(g, spread) as number])]);
+    const change = (conv: GraphNode) =>
+      conv.inputs.length === 2 ? { ...conv, inputs: [...conv.inputs, bias()] } : undefined;
+    return { from: 1 - at, change };
+  });
+}
+
+/** How many numbers a vector has that is spread over images in blocks, as [1, c / block, 1, 1, block]. */
+function channelsOf(g: Graph, name: string): number | undefined {
+  const { op, inputs } = g.producer(name) ?? {};
+  const target = op === "Reshape" ? g.initializers.get(inputs?.[1] as string) : undefined;
+  const [n, blocks, h, w, block, ...rest] = target ? Array.from(valuesOf(target) as BigInt64Array, Number) : [];
+  return n === 1 && h === 1 && w === 1 && block !== undefined && rest.length === 0
+    ? (blocks as number) * block
+    : undefined;
+}
+
+/** ReLU and leaky ReLU of a convolution over blocks are its activation. */
+export function absorbActivations(graph: Graph): Graph {
+  return absorbed(graph, (_, { op, attributes: { alpha } }) => {
+    if (op !== "Relu" && op !== "LeakyRelu") return undefined;
+    const slope = (alpha as { readonly float: number } | undefined)?.float;
+    const attributes = { activation: op, ...(slope === undefined ? {} : { activation_params: { floats: [slope] } }) };
+    const change = (conv: GraphNode) =>
+      "activation" in conv.attributes ? undefined : { ...conv, attributes: { ...conv.attributes, ...attributes } };
+    return { from: 0, change };
   });
 }
 

@@ -61,14 +61,15 @@ const SLOPE = 0.2;
 
 /**
  * Leaky ReLU with slope 0.2, as in the published networks. tfjs's own gradient chooses between dy and 0.2 dy by `where`, which
- * is the slowest elementwise operation of ONNX Runtime; this one multiplies by the slope.
+ * is the slowest elementwise operation of ONNX Runtime; this one multiplies by the slope. It reads the result, whose sign is that of
+ * x: x itself is needed by nothing else then, and a convolution can do bias and activation on its way out.
  */
 export function activation<T extends tf.Tensor>(x: T): T {
   const leaky = tf.customGrad((input, save) => {
-    const tensor = input as tf.Tensor;
-    (save as tf.GradSaveFunc)([tensor]);
+    const value = tf.leakyRelu(input as tf.Tensor, SLOPE);
+    (save as tf.GradSaveFunc)([value]);
     const gradFunc = (dy: tf.Tensor, [saved]: tf.Tensor[]) => tf.mul(dy, tf.step(saved as tf.Tensor, SLOPE));
-    return { value: tf.leakyRelu(tensor, SLOPE), gradFunc };
+    return { value, gradFunc };
   });
   return leaky(x) as T;
 }

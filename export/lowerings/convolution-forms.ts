@@ -122,27 +122,84 @@ export const channelsInBlocks = (block: number): ConvolutionForm => {
     outChannels % block === 0 &&
     (inChannels < block || inChannels % block === 0) &&
     axes.every((axis) => axis.count > 0 && axis.before >= 0 && cut(axis).size === axis.size);
+  const isNarrow = (convolution: Convolution) =>
+    convolution.outChannels < block &&
+    convolution.inChannels % block === 0 &&
+    takes({ ...convolution, outChannels: block });
   return {
-    forward: (g, x, filter, convolution) =>
-      takes(convolution)
-        ? blockedConv(g, x, blockedFilters(g, filter, block), convolution, block)
-        : channelsBatch.forward(g, x, filter, convolution),
+    forward: (g, x, filter, convolution) => {
+      if (takes(convolution)) return blockedConv(g, x, blockedFilters(g, filter, block), convolution, block);
+      if (isNarrow(convolution)) return narrowConv(g, x, filter, convolution, block);
+      return channelsBatch.forward(g, x, filter, convolution);
+    },
     inputGradient: (g, dy, filter, convolution) => {
+      const gradient = gradientOf(convolution);
+      if (gradient && isNarrow(gradient)) return narrowConv(g, dy, turnedFilter(g, filter), gradient, block);
       const phases = phasesOf(convolution);
-      return phases?.every(({ gradient }) => isEmpty(gradient) || takes(gradient))
-        ? interleaved(g, phases, convolution, block, ({ first, gradient }) =>
-            blockedConv(
-              g,
-              dy,
-              turnedBlockedFilters(g, everyTap(g, filter, first, convolution), block),
-              gradient,
-              block,
-            ),
-          )
+      return phases?.every((phase) => isEmpty(phase.gradient) || takes(phase.gradient))
+        ? interleaved(g, phases, convolution, block, (phase) => {
+            const turned = turnedBlockedFilters(g, everyTap(g, filter, phase.first, convolution), block);
+            return blockedConv(g, dy, turned, phase.gradient, block);
+          })
         : channelsBatch.inputGradient(g, dy, filter, convolution);
     },
   };
 };
+
+/** A node output of this shape, as an operand. */
+const plain = (g: Graph, name: string, shape: readonly number[]) =>
+  new Operand(g, { shape, dtype: "float32" }, { name, shape });
+
+/** The filter of the input gradient at stride 1, [kh, kw, o, i]. */
+function turnedFilter(g: Graph, filter: Operand): Operand {
+  const [kh, kw, i, o] = filter.shape as readonly [number, number, number, number];
+  const name = g.node("Transpose", [reversed(g, filter.name, [0, 1])], { perm: [0, 1, 3, 2] });
+  return plain(g, name, [kh, kw, o, i]);
+}
+
+/**
+ * A convolution to fewer channels than a block, which would mostly compute zeros. What each tap gives is a channel of a convolution
+ * of one tap, where that is no more than a block; the taps' images are then moved and added, columns before rows.
+ */
+function narrowConv(g: Graph, x: Operand, filter: Operand, convolution: Convolution, block: number): Stored {
+  const { batch: n, outChannels: o, axes } = convolution;
+  const [rows, columns] = axes as [Windows, Windows];
+  const [kh, kw, i] = filter.shape as readonly [number, number, number];
+  const isStill = axes.every(({ stride }) => stride === 1) && kh * kw * o <= block;
+  const channels = isStill ? kh * kw * o : o;
+  const taps = isStill ? [1, 1, i, channels] : filter.shape;
+  const matrix = isStill ? transposed(g, filter.name, filter.shape, [2, 0, 1, 3]) : filter.name;
+  const whole = g.node("Pad", [
+    reshaped(g, matrix, isStill ? [i, kh, kw, o] : filter.shape, taps),
+    g.int64([0, 0, 0, 0, 0, 0, 0, block - channels]),
+  ]);
+  const wide = { ...convolution, outChannels: block, axes: isStill ? axes.map(({ size }) => still(size)) : axes };
+  const y = blockedConv(g, x, blockedFilters(g, plain(g, whole, [...taps.slice(0, 3), block]), block), wide, block);
+  const shape = [n, block, ...wide.axes.map(({ count }) => count)];
+  const flat = g.node("Reshape", [y.name, g.int64(shape)]);
+  const narrow = g.node(`${NCHWC}:ReorderOutput`, [flat], { channels, channels_last: 0 });
+  if (!isStill) return image(narrow, outShape(convolution), NCHW);
+  const pads = axes.map((axis) => [axis.before, after(axis)] as const);
+  const sides = [0, 1].flatMap((side) => [0, 0, 0, 0, ...pads.map((pad) => pad[side] as number)]);
+  const parts = g.node("Reshape", [narrow, g.int64([n, kh, kw, o, rows.size, columns.size])]);
+  const padded = g.node("Pad", [parts, g.int64(sides)]);
+  const moved = (name: string, axis: Windows, tap: number, along: readonly [number, number]) =>
+    g.node("Slice", [
+      name,
+      g.int64([tap, tap * axis.dilation]),
+      g.int64([tap + 1, tap * axis.dilation + axis.count]),
+      g.int64(along),
+    ]);
+  const sum = (name: string, axis: Windows, along: readonly [number, number]) =>
+    axis.taps === 1
+      ? moved(name, axis, 0, along)
+      : g.node(
+          "Sum",
+          Array.from({ length: axis.taps }, (_, tap) => moved(name, axis, tap, along)),
+        );
+  const added = sum(sum(padded, columns, [2, 5]), rows, [1, 4]);
+  return image(g.node("Reshape", [added, g.int64([n, o, rows.count, columns.count])]), outShape(convolution), NCHW);
+}
 
 /** Every s-th place of an image's gradient: the convolution at stride 1 of dy with every s-th tap from the `first`, turned. */
 interface Phase {
@@ -200,7 +257,7 @@ function everyTap(g: Graph, filter: Operand, first: readonly number[], { axes }:
   const shape = filter.shape.map((size, i) =>
     i < 2 ? Math.ceil((size - (first[i] as number)) / (strides[i] as number)) : size,
   );
-  return new Operand(g, { shape, dtype: filter.dtype }, { name, shape });
+  return plain(g, name, shape);
 }
 
 /** Phases side by side, columns before rows; those without taps are zeros. */
@@ -388,56 +445,57 @@ export function filterGradient(g: Graph, x: Operand, dy: Operand, convolution: C
   return reversed(g, backwards, [0, 1]);
 }
 
-/** Whether batch and channels are whole blocks, and dy's rows see all they need of x. */
+/** Whether batch and channels are whole blocks, and dy's columns see all they need of x. */
 function inWholeBlocks({ batch, inChannels, outChannels, axes }: Convolution, block: number): boolean {
-  const rows = correlated(axes[0] as Windows);
+  const columns = correlated(axes[1] as Windows);
   const blocks = [batch, inChannels, outChannels].every((size) => size > 0 && size % block === 0);
-  return blocks && rows.count > 0 && rows.taps > 0 && rows.before >= 0 && cut(rows).size === rows.size;
+  return blocks && columns.count > 0 && columns.taps > 0 && columns.before >= 0 && cut(columns).size === columns.size;
 }
 
 /**
- * The filter gradient over blocks, a convolution for each column kw of the filter: columns and batch are its channels, rows and
- * channels of x its image, dy its filters of as many rows and one column.
+ * The filter gradient over blocks, a convolution for each row kh of the filter: batch and rows are its channels, columns and
+ * channels of x its image, dy its filters of as many rows as dy has columns.
  *
- *     dW[kh, kw, i, o] = sum over (w, n), h of x[(s w + kw, n), s h + kh, i] dy[o, (w, n), h]
+ *     dW[kh, kw, i, o] = sum over (n, h), w of x[(n, s h + kh), s w + kw, i] dy[o, (n, h), w]
  *
- * Only columns are gathered, in runs of n * h * i numbers. Blocks of n are made by ReorderInput, where a Transpose would move
- * single numbers.
+ * Only rows are gathered, in runs of a block of n times w times i numbers. Blocks of n are made by ReorderInput: a Transpose would
+ * move single numbers, on one thread.
  */
 function blockedCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Convolution, block: number): string {
   const { batch: n, inChannels: i, outChannels: o, axes } = convolution;
   const [height, width] = axes as [Windows, Windows];
+  const blocks = n / block;
   const reshape = (name: string, shape: readonly number[]) => g.node("Reshape", [name, g.int64(shape)]);
-  const reordered = (name: string, shape: readonly number[], channels_last: 0 | 1) =>
-    g.node(`${NCHWC}:ReorderInput`, [reshape(name, shape)], { channels_last });
-  const moved = (name: string, shape: readonly number[], perm: readonly number[]) =>
-    g.node("Transpose", [reshape(name, shape)], { perm });
-  const square = block * block;
-  // [n, o / block, h, w, block] -> [o / block, h, w, n, block] -> [o / block, w, n / block, h, block of n, block of o]
-  const rows = reordered(blocked(dy, block).name, [1, n, 1, o * height.count * width.count], 1);
-  const filters = moved(rows, [o / block, height.count, (width.count * n) / block, square], [0, 2, 1, 3]);
-  // [n, i / block, h, w, block] -> [n / block, i / block, h, w, block of i, block of n] -> [w, n / block, h, i / block, ...]
-  const columns = reordered(blocked(x, block).name, [1, n, i * height.size * width.size, 1], 0);
-  const images = moved(columns, [n / block, i / block, height.size, width.size, square], [3, 0, 2, 1, 4]);
-  const flat = reshape(images, [width.size, n * height.size * i]);
-  const attributes = { ...attributesOf([correlated(height), still(i)], 1), group: 1 };
-  const found = Array.from({ length: width.taps }, (_, tap) => {
-    const image = reshape(columnsOf(g, flat, width, tap), [1, width.count * n, height.size, i]);
-    return g.node(`${NCHWC}:Conv`, [image, reshape(filters, [o, width.count * n, height.count, 1])], attributes);
+  // [blocks of n, block, o / block, h, w, block] -> [blocks, o / block, h, w, block of n, block of o] -> o in front
+  const channels = o * height.count * width.count;
+  const rows = g.node(`${NCHWC}:ReorderInput`, [reshape(blocked(dy, block).name, [blocks, block, 1, channels])], {
+    channels_last: 1,
+  });
+  const parts = reshape(rows, [blocks, o / block, height.count * width.count * block * block]);
+  const filters = reshape(g.node("Transpose", [parts], { perm: [1, 0, 2] }), [o, n * height.count, width.count, 1]);
+  // [n, h, w, i] -> [blocks of n, h, w, i, block of n]
+  const images = g.node(`${NCHWC}:ReorderInput`, [reshape(x.name, [1, n, height.size * width.size * i, 1])], {
+    channels_last: 0,
+  });
+  const flat = reshape(images, [blocks, height.size, width.size * i * block]);
+  const attributes = { ...attributesOf([correlated(width), still(i)], 1), group: 1 };
+  const found = Array.from({ length: height.taps }, (_, tap) => {
+    const image = reshape(rowsOf(g, flat, height, tap), [1, n * height.count, width.size, i]);
+    return g.node(`${NCHWC}:Conv`, [image, filters], attributes);
   });
   const all = found.length === 1 ? (found[0] as string) : g.node("Concat", found, { axis: 0 });
   const gradient = g.node(`${NCHWC}:ReorderOutput`, [all], { channels: o, channels_last: 1 });
-  return transposed(g, gradient, [width.taps, height.taps, i, o], [1, 0, 2, 3]);
+  return reshape(gradient, [height.taps, width.taps, i, o]);
 }
 
-/** The columns of an image [w, ...] that a tap of the filter meets, zeros where there are none: one a window. */
-function columnsOf(g: Graph, image: string, { size, count, stride, dilation, before }: Windows, tap: number): string {
+/** The rows of images [n, h, ...] that a tap of the filter meets, zeros where there are none: one a window. */
+function rowsOf(g: Graph, images: string, { size, count, stride, dilation, before }: Windows, tap: number): string {
   const first = dilation * tap - before;
   const behind = first + (count - 1) * stride + 1 - size;
-  const pads = [-first, 0, behind, 0];
-  const padded = pads.every((pad) => pad === 0) ? image : g.node("Pad", [image, g.int64(pads)]);
+  const pads = [0, -first, 0, 0, behind, 0];
+  const padded = pads.every((pad) => pad === 0) ? images : g.node("Pad", [images, g.int64(pads)]);
   if (stride === 1) return padded;
-  return g.node("Slice", [padded, g.int64([0]), g.int64([(count - 1) * stride + 1]), g.int64([0]), g.int64([stride])]);
+  return g.node("Slice", [padded, g.int64([0]), g.int64([(count - 1) * stride + 1]), g.int64([1]), g.int64([stride])]);
 }
 
 /** Windows as long as the output, as many as taps. */

@@ -155,8 +155,9 @@ function spans(begin: number[], end: number[], strides: number[]): number[] {
 
 /** These elements of x, as it is stored. */
 function part(g: Graph, x: Operand, begin: number[], end: number[], strides: number[]): Operand {
-  const { name, shape } = x.stored;
   const sizes = spans(begin, end, strides);
+  if (util.arraysEqual(sizes, [...x.shape]) && strides.every((step) => step === 1)) return x;
+  const { name, shape } = x.stored;
   const pick = (list: number[], places: readonly number[]) => places.map((i) => list[x.order[i] as number] as number);
   // Where x only repeats itself, so does any part of it that has elements.
   const all = shape.map((_, i) => i);
@@ -178,7 +179,7 @@ export const Slice = lowering<X, { begin: number[]; size: number[] }>({
     const [from, count] = sliceOf(x, begin, size);
     const end = from.map((at, i) => at + (count[i] as number));
     const strides = from.map(() => 1);
-    return part(g, x, from, end, strides).stored;
+    return part(g, x, from, end, strides).held;
   },
 });
 

@@ -4,6 +4,8 @@ import { valuesOf } from "../../export/constants.ts";
 import { Graph, type GraphPort } from "../../export/graph.ts";
 import { type TraceFunction, trace } from "../../export/index.ts";
 import {
+  absorbActivations,
+  absorbBiases,
   cancelTransposes,
   dropIdentities,
   foldConstants,
@@ -314,4 +316,50 @@ describe("all passes together", () => {
       ["Identity", "Neg_0"],
     ]);
   });
+});
+
+const convolved = (g: Graph, ...bias: string[]) => g.node("com.microsoft.nchwc:Conv", ["x", "b", ...bias]);
+const spread = (g: Graph) => reshape(g, "b", 1, 2, 1, 1, 8);
+
+describe("biases of convolutions over blocks", () =>
+  hold(absorbBiases, [
+    [
+      "are theirs",
+      (g) => g.node("Add", [reshape(g, convolved(g), 4, 2, 5, 5, 8), spread(g)]),
+      "Add(Reshape(com.microsoft.nchwc:Conv(x, b), [4 2 5 5 8]), Reshape(b, [1 2 1 1 8]))",
+      "Reshape(com.microsoft.nchwc:Conv(x, b, Reshape(b, [16])), [4 2 5 5 8])",
+    ],
+    [
+      "are those of each phase of a transposed convolution",
+      (g) => {
+        const phases = [1, 2].map((size) =>
+          reshape(g, g.node("com.microsoft.nchwc:Conv", ["x", "b"], { group: size }), 8, 8),
+        );
+        return g.node("Add", [spread(g), reshape(g, g.node("Concat", phases, { axis: 1 }), 4, 2, 5, 5, 8)]);
+      },
+      "Add(Reshape(b, [1 2 1 1 8]), Reshape(Concat(Reshape(com.microsoft.nchwc:Conv(x, b), [8 8]), Reshape(com.microsoft.nchwc:Conv(x, b), [8 8])), [4 2 5 5 8]))",
+      "Reshape(Concat(Reshape(com.microsoft.nchwc:Conv(x, b, Reshape(b, [16])), [8 8]), Reshape(com.microsoft.nchwc:Conv(x, b, Reshape(b, [16])), [8 8])), [4 2 5 5 8])",
+    ],
+    [
+      "stay where the convolution is used without",
+      (g) => [g.node("Add", [reshape(g, convolved(g), 4, 2, 5, 5, 8), spread(g)]), convolved(g)],
+      "Add(Reshape(com.microsoft.nchwc:Conv(x, b), [4 2 5 5 8]), Reshape(b, [1 2 1 1 8])); com.microsoft.nchwc:Conv(x, b)",
+      "Add(Reshape(com.microsoft.nchwc:Conv(x, b), [4 2 5 5 8]), Reshape(b, [1 2 1 1 8])); com.microsoft.nchwc:Conv(x, b)",
+    ],
+    [
+      "are one, and numbers for each place are none",
+      (g) => [
+        g.node("Add", [reshape(g, convolved(g, "b"), 4, 2, 5, 5, 8), spread(g)]),
+        g.node("Add", [convolved(g), reshape(g, "b", 1, 1, 1, 2, 8)]),
+      ],
+      "Add(Reshape(com.microsoft.nchwc:Conv(x, b, b), [4 2 5 5 8]), Reshape(b, [1 2 1 1 8])); Add(com.microsoft.nchwc:Conv(x, b), Reshape(b, [1 1 1 2 8]))",
+      "Add(Reshape(com.microsoft.nchwc:Conv(x, b, b), [4 2 5 5 8]), Reshape(b, [1 2 1 1 8])); Add(com.microsoft.nchwc:Conv(x, b), Reshape(b, [1 1 1 2 8]))",
+    ],
+  ]));
+
+test("a leaky ReLU is the activation of the convolution over blocks before it, once", () => {
+  const leaky = (g: Graph, x: string) => g.node("LeakyRelu", [x], { alpha: { float: 0.2 } });
+  const { nodes } = liveNodes(absorbActivations(graph((g) => leaky(g, leaky(g, reshape(g, convolved(g), 4, 2))))));
+  expect(nodes.map(({ op }) => op)).toEqual(["com.microsoft.nchwc:Conv", "Reshape", "LeakyRelu"]);
+  expect(nodes[0]?.attributes).toEqual({ activation: "LeakyRelu", activation_params: { floats: [0.2] } });
 });

@@ -49,6 +49,8 @@ const inBlocks = {
     wide("wide, padding wider than the filter", conv(1, 3), [1, 3, 3, 16], [2, 2, 16, 16]),
     wide("from one channel to many", conv(2, "same"), [2, 6, 6, 1], [3, 3, 1, 16]),
     wide("from many channels to few", conv(1, "same"), [2, 6, 6, 16], [3, 3, 16, 4]),
+    wide("from many channels to one", conv(1, "same", 2), [2, 6, 7, 16], [3, 1, 16, 2]),
+    wide("from many channels to few, stride 2", conv(2, "same"), [2, 6, 6, 16], [3, 3, 16, 2]),
     wide("wide, NCHW", channelsFirst(1, "same"), [2, 16, 5, 6], [3, 3, 16, 16]),
     wide("wide, two in a row with a bias and a mean", inARow, [2, 6, 6, 16], [3, 3, 16, 32], [32], [3, 3, 32, 16]),
     wide(
@@ -100,6 +102,8 @@ const inBlocks = {
     wide("wide, strides of 2 and 3", inputGradient([1, 4, 9, 16], [2, 3], "same"), [1, 2, 3, 16], [4, 6, 16, 16]),
     wide("wide, a stride above the filter", inputGradient([2, 4, 6, 16], 2, "same"), [2, 2, 3, 16], [1, 1, 16, 16]),
     wide("wide, rows left over", inputGradient([1, 8, 8, 16], 2, "valid"), [1, 3, 3, 16], [3, 3, 16, 16]),
+    wide("wide, to one channel", inputGradient([2, 5, 6, 1], 1, "same"), [2, 5, 6, 16], [2, 3, 1, 16]),
+    wide("wide, to few channels", inputGradient([2, 5, 6, 3], 1, "same"), [2, 5, 6, 16], [3, 3, 3, 16]),
     wide("wide, from few channels", inputGradient([2, 5, 6, 16], 1, "same"), [2, 5, 6, 4], [3, 3, 16, 4]),
     wide("wide, gradients", gradients(inARow), [2, 6, 6, 16], [3, 3, 16, 32], [32], [3, 3, 32, 16]),
   ],

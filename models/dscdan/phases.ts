@@ -38,7 +38,7 @@ function pretraining(config: Config, sample: SampleType): Phase {
     batch,
     learningRate,
     warmup: WARMUP,
-    trainable: ["encoder.", "decoder.", "global.", "local."],
+    trainable: reached(config, { ...weights, divergence: weights.prior }),
     inputs: viewInputs(config, weights),
     targets: false,
     loss: (parameters, batch) => {
@@ -88,7 +88,11 @@ function joint(config: Config, sample: SampleType, round: number): Phase {
     batch,
     learningRate,
     warmup: 20,
-    trainable: ["encoder.", "decoder.", "global.", "local.", "clusters.", "head."],
+    trainable: [
+      ...reached(config, { ...weights, divergence: weights.clusterPrior }),
+      ...(weights.clusterPrior > 0 ? ["clusters."] : []),
+      ...(weights.clusterPrior + weights.spectral + weights.assignment > 0 ? ["head."] : []),
+    ],
     inputs,
     targets: weights.assignment > 0,
     ...(weights.assignment > 0 && config.head.length === 0
@@ -114,6 +118,22 @@ function joint(config: Config, sample: SampleType, round: number): Phase {
       return terms;
     },
   };
+}
+
+/** Prefixes of what the terms reach: a network of another phase's terms has no gradient here, and stays. */
+function reached(
+  { estimator }: Config,
+  { reconstruction, globalInformation, localInformation, divergence }: Weights & { readonly divergence: number },
+): string[] {
+  const discriminates = estimator === "jensen-shannon" && globalInformation > 0;
+  const samples = discriminates || reconstruction + localInformation + divergence > 0;
+  return [
+    ...["encoder.conv", "encoder.mean."],
+    ...(samples ? ["encoder.logVariance."] : []),
+    ...(reconstruction > 0 ? ["decoder."] : []),
+    ...(discriminates ? ["global."] : []),
+    ...(localInformation > 0 ? ["local."] : []),
+  ];
 }
 
 /** Two views for InfoNCE, else one; noise for the noised latent and, with a posterior, for the sample of it. */

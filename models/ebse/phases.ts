@@ -74,7 +74,7 @@ function joint(config: Config, encoder: Encoder): Phase {
     name: "joint",
     ...rest,
     warmup: 20,
-    trainable: ["encoder.", "energy."],
+    trainable: ["encoder.", ...(weight > 0 ? ["energy."] : [])],
     updated: [MOMENTUM, QUEUE],
     latents: true,
     inputs: {

@@ -54,7 +54,7 @@ function fineTuning(config: Config, sample: SampleType): Phase {
     learningRate,
     warmup: 0,
     schedule: "constant",
-    trainable: ["encoder.", "decoder.", COEFFICIENTS],
+    trainable: ["encoder.", ...(weights.reconstruction > 0 ? ["decoder."] : []), COEFFICIENTS],
     inputs: { images: { source: "sample" } },
     targets: false,
     graph: { neighbours: config.neighbours },

@@ -59,8 +59,8 @@ export function createApp(parts: AppParts): Hono<{ Bindings: Bindings }> {
       throw new HttpProblem(405, `${c.req.method} ${c.req.path}: expected ${allow}`, { allow });
     });
   }
-  app.notFound(() => {
-    throw new HttpProblem(404, "nothing here; the routes are listed at /docs");
+  app.notFound((c) => {
+    throw new HttpProblem(404, `nothing at ${c.req.path.slice(0, 200)}; /docs lists what there is`);
   });
   app.onError((error, c) => {
     const { status, body, headers } = problemAnswer(error);

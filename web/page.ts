@@ -65,7 +65,7 @@ export class Page {
     remember(undefined);
     clearErrors();
     this.#show("start");
-    byId("main", HTMLElement).focus();
+    byId("start-title", HTMLElement).focus();
   }
 
   #show(view: View): void {

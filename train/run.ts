@@ -3,19 +3,18 @@ import { arch, cpus, platform, totalmem } from "node:os";
 import { version_core } from "@tensorflow/tfjs-core";
 import { type Arrays, type Method, methodNamed, type Preset } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
-import type { Samples } from "../runtime/samples.ts";
 import { AUTO, type ClusterChoice, chooseClusters, PROVISIONAL } from "./choose-clusters.ts";
-import { AUGMENTATIONS, type Augmentation, type Dataset } from "./data/index.ts";
+import { AUGMENTATIONS, type Augmentation } from "./data/index.ts";
 import type { TrainEvent } from "./events.ts";
 import type { Executor, SessionSettings } from "./executors/executor.ts";
 import { type Compute, computeOf, type EngineName, openExecutor, type TrainingDevice } from "./executors/index.ts";
 import { type FinishEvent, finishTraining } from "./finish.ts";
 import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
 import { type Finished, isTaken, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
-import { type Position, sampleType, Trainer, type TrainingState } from "./trainer.ts";
+import { checkTrainable, type TrainingData } from "./trainable.ts";
+import { type Position, Trainer, type TrainingState } from "./trainer.ts";
 
-/** What training sees of a data set. Labels are not in it. */
-export type TrainingData = Pick<Dataset, "name" | "samples" | "fingerprint">;
+export type { TrainingData };
 
 /** What a run tells while it goes on; `events.jsonl` has the same. */
 export type RunEvent =
@@ -262,39 +261,6 @@ function trainableSettings(method: Method, { preset, settings, data }: RunOption
   const complete = resolveConfig(method, preset, { ...settings, ...over });
   checkTrainable(method, complete, data);
   return complete;
-}
-
-/** @throws {SubspanError} before any work, for what would fail after hours of it. */
-function checkTrainable(method: Method, settings: object, { name, samples }: TrainingData): void {
-  const { clusters, eigenvectors, landmarks, most } = method.spectral(settings);
-  const n = samples.shape[0];
-  checkFinite(name, samples);
-  if (most !== undefined && n > most.samples) {
-    const message = `${name}: ${n} samples, expected at most ${most.samples} for ${method.name}`;
-    throw new SubspanError("OUT_OF_RANGE", `${message}; ${most.instead}`);
-  }
-  const wanted = { clusters, eigenvectors: eigenvectors === "balance" ? clusters : eigenvectors };
-  for (const [what, least] of Object.entries(wanted)) {
-    if (n < least)
-      throw new SubspanError("TOO_FEW_SAMPLES", `${name}: ${n} samples, expected at least ${least}, the ${what}`);
-    if (landmarks < least)
-      throw new SubspanError("USAGE", `landmarks: ${landmarks}, expected at least ${least}, the ${what}`);
-  }
-  const sample = sampleType(samples);
-  method.parameters(settings, sample);
-  method.phases(settings, sample);
-}
-
-/** @throws {SubspanError} NOT_FINITE naming the first number of a vector that is not. Bytes of images always are. */
-function checkFinite(name: string, { kind, data, shape }: Samples): void {
-  if (kind === "images") return;
-  const at = data.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
-  const [sample, feature] = [Math.floor(at / shape[1]), at % shape[1]];
-  throw new SubspanError(
-    "NOT_FINITE",
-    `${name}: feature ${feature} of sample ${sample}: expected a finite number, got ${data[at]}`,
-  );
 }
 
 function runConfig({ method, preset, seed, source, data }: RunOptions, settings: object, compute: Compute): RunConfig {

@@ -223,7 +223,7 @@ export function absorbBiases(graph: Graph): Graph {
   return absorbed(graph, (g, { op, inputs }) => {
     const at = inputs.findIndex((name) => channelsOf(g, name) !== undefined);
     if (op !== "Add" || at < 0) return undefined;
-    const spread = inputs[at] as string;
+    const spread = perChannel(g, inputs[at] as string);
     const bias = () =>
       g.node("Reshape", [g.producer(spread)?.inputs[0] as string, g.int64([channelsOf(g, spread) as number])]);
     const change = (conv: GraphNode) =>
@@ -232,9 +232,15 @@ export function absorbBiases(graph: Graph): Graph {
   });
 }
 
+/** Numbers for each channel, as they were before they were repeated for a row. */
+function perChannel(g: Graph, name: string): string {
+  const node = g.producer(name);
+  return node?.op === "Expand" ? (node.inputs[0] as string) : name;
+}
+
 /** How many numbers a vector has that is spread over images in blocks, as [1, c / block, 1, 1, block]. */
 function channelsOf(g: Graph, name: string): number | undefined {
-  const { op, inputs } = g.producer(name) ?? {};
+  const { op, inputs } = g.producer(perChannel(g, name)) ?? {};
   const target = op === "Reshape" ? g.initializers.get(inputs?.[1] as string) : undefined;
   const [n, blocks, h, w, block, ...rest] = target ? Array.from(valuesOf(target) as BigInt64Array, Number) : [];
   return n === 1 && h === 1 && w === 1 && block !== undefined && rest.length === 0

@@ -221,7 +221,7 @@ export function elementwise(
   const rank = Math.max(...operands.map((x) => x.rank));
   const image = operands.find((x) => x.held.block !== undefined && covers(x, operands));
   if (image?.held.block !== undefined) {
-    const inputs = operands.map((x) => x.inBlocks(image.held.block as number).aligned(BLOCKED).name);
+    const inputs = operands.map((x) => alongRows(g, x.inBlocks(image.held.block as number), image.held.shape));
     return { ...image.held, name: g.node(op, inputs, attributes) };
   }
   const aligned = (layout: readonly number[]) => {
@@ -237,6 +237,17 @@ export function elementwise(
     attributes,
   );
   return shape.length < rank ? { name, shape } : storedIn(layout, name, shape);
+}
+
+/**
+ * An operand of an image in blocks. ONNX Runtime broadcasts runs of the last axes: numbers for each channel are repeated for a row,
+ * since runs of a block alone take twice as long.
+ */
+function alongRows(g: Graph, x: Operand, [, , , width]: readonly number[]): string {
+  const { name, shape } = x.aligned(BLOCKED);
+  const [n, blocks, h, w, block] = shape as readonly [number, number, number, number, number];
+  if (shape.length !== BLOCKED.length || h !== 1 || w !== 1 || block === 1 || width === 1) return name;
+  return g.node("Expand", [name, g.int64([n, blocks, h, width as number, block])]);
 }
 
 /** Whether the others broadcast to x. */

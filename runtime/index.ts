@@ -23,7 +23,7 @@ export {
 export type { Device, DeviceFailure, DeviceRequest } from "./devices.ts";
 export { type ErrorCode, SubspanError } from "./errors.ts";
 export { ALLOWED_OPERATORS, checkGraph, GRAPH_LIMITS, type GraphSummary, type GraphValue } from "./graph-check.ts";
-export type { ArrayInput, Input, NestedInput } from "./input.ts";
+export type { ArrayInput, Input } from "./input.ts";
 export {
   FORMAT_VERSION,
   type GraphManifest,
@@ -36,4 +36,4 @@ export {
   parseManifest,
 } from "./manifest.ts";
 export { fromRgba } from "./pixels.ts";
-export type { NumberArray, PixelInput, Pixels, Samples } from "./samples.ts";
+export type { NestedInput, NumberArray, PixelInput, Pixels, Samples } from "./samples.ts";

@@ -1,15 +1,15 @@
 import { SubspanError } from "./errors.ts";
+import { badNumber, countSamples, describe, mismatch } from "./input-check.ts";
 import type { ManifestInput } from "./manifest.ts";
-import { isPixels, type PixelInput, type Pixels, zeros } from "./samples.ts";
+import { type Batch, isPixels, type NestedInput, type PixelInput, type Pixels, zeros } from "./samples.ts";
+
+export type { Batch };
 
 /** Numbers with their shape, row-major: [n, ...sample], or one sample without the batch axis. uint8 for images. */
 export interface ArrayInput {
   readonly data: Uint8Array | Uint8ClampedArray | Float32Array;
   readonly shape: readonly number[];
 }
-
-/** Rows of numbers, nested as deep as the shape. */
-export type NestedInput = readonly (number | NestedInput)[];
 
 /**
  * What can be assigned. `Encoded` is what a platform can decode besides: paths and file bytes in Node, Blobs in
@@ -25,14 +25,6 @@ export type Input<Encoded = never> =
 
 /** Turns one image, as pixels or encoded, into pixels of the shape wanted. */
 export type Decoder<Encoded> = (image: PixelInput | Encoded, shape: Pixels["shape"]) => Promise<Pixels>;
-
-/** Checked samples, flat, ready to feed. */
-export interface Batch {
-  readonly data: Uint8Array | Float32Array;
-  readonly count: number;
-  /** Whether the array, whole, is nobody else's: it may be given away. */
-  readonly own?: boolean;
-}
 
 /** Images decoded at once. */
 const DECODERS = 8;
@@ -56,7 +48,10 @@ export class InputReader<Encoded> {
   async read(input: Input<Encoded>): Promise<Batch> {
     if (!Array.isArray(input)) return this.#one(input as Encoded);
     if (input.length === 0) return { data: zeros(this.#input, 0), count: 0 };
-    if (typeof input[0] === "number" || Array.isArray(input[0])) return this.#nested(input as NestedInput);
+    if (typeof input[0] === "number" || Array.isArray(input[0])) {
+      const { readNested } = await import("./input-nested.ts"); // pages seldom have lists of numbers
+      return readNested(input as NestedInput, this.#input);
+    }
     const parts: Batch[] = [];
     for (let from = 0; from < input.length; from += DECODERS)
       parts.push(...(await Promise.all(input.slice(from, from + DECODERS).map((one, i) => this.#item(one, from + i)))));
@@ -98,12 +93,12 @@ export class InputReader<Encoded> {
       if (Array.isArray(shape)) return this.#array({ data, shape });
       if (Number.isInteger(width) && data.length === width * height * 4) return this.#pixels(input);
     }
-    if (isPlain(input)) throw this.#mismatch("DTYPE_MISMATCH", describe(input));
+    if (isPlain(input)) throw mismatch(this.#input, "DTYPE_MISMATCH", describe(input));
     return this.#pixels(input as Encoded);
   }
 
   async #pixels(image: PixelInput | Encoded): Promise<Batch> {
-    if (this.#input.kind !== "images") throw this.#mismatch("DTYPE_MISMATCH", describe(image));
+    if (this.#input.kind !== "images") throw mismatch(this.#input, "DTYPE_MISMATCH", describe(image));
     const { data } = await this.#decode(image, this.#sample as unknown as Pixels["shape"]);
     return { data, count: 1, own: true };
   }
@@ -111,102 +106,34 @@ export class InputReader<Encoded> {
   #array({ data, shape }: ArrayInput): Batch {
     const got = `[${shape.join(", ")}] ${dtypeOf(data)}`;
     const fits = this.#input.dtype === "uint8" ? dtypeOf(data) === "uint8" : data instanceof Float32Array;
-    if (!fits) throw this.#mismatch("DTYPE_MISMATCH", got);
-    const count = this.#count(shape);
-    if (count === undefined) throw this.#mismatch("SHAPE_MISMATCH", got);
+    if (!fits) throw mismatch(this.#input, "DTYPE_MISMATCH", got);
+    const count = countSamples(this.#input, shape);
+    if (count === undefined) throw mismatch(this.#input, "SHAPE_MISMATCH", got);
     if (data.length !== count * this.sampleSize)
-      throw this.#mismatch("SHAPE_MISMATCH", `${got} with ${data.length} elements`);
+      throw mismatch(this.#input, "SHAPE_MISMATCH", `${got} with ${data.length} elements`);
     if (data instanceof Float32Array) this.#checkFinite(data);
     return { data: plain(data), count };
-  }
-
-  /** How many samples a shape holds; nothing if it holds none such. The channel axis of grey images may be left out. */
-  #count(shape: readonly number[]): number | undefined {
-    const grey = this.#input.kind === "images" && this.#sample[2] === 1;
-    for (const sample of grey ? [this.#sample, this.#sample.slice(0, 2)] : [this.#sample]) {
-      if (sample.every((dim, i) => dim === shape[shape.length - sample.length + i])) {
-        if (shape.length === sample.length) return 1;
-        if (shape.length === sample.length + 1 && Number.isSafeInteger(shape[0]) && shape[0]! >= 0) return shape[0]!;
-      }
-    }
-    return undefined;
   }
 
   /** Numbers are not finite where all bits of their exponent are set. */
   #checkFinite(data: Float32Array): void {
     const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
     for (let i = 0; i < bits.length; i++)
-      if ((bits[i]! & 0x7f800000) === 0x7f800000) throw this.#badNumber("NOT_FINITE", "finite float32", data[i]!, i);
-  }
-
-  #nested(rows: NestedInput): Batch {
-    const shape = this.#nestedShape(rows);
-    const count = this.#count(shape);
-    if (count === undefined) throw this.#mismatch("SHAPE_MISMATCH", `[${shape.join(", ")}] numbers`);
-    const data = zeros(this.#input, count);
-    const check = this.#input.dtype === "uint8" ? this.#checkPixel : this.#checkFeature;
-    let at = 0;
-    const fill = (items: NestedInput, depth: number): void => {
-      if (!Array.isArray(items) || items.length !== shape[depth])
-        throw this.#mismatch("SHAPE_MISMATCH", `rows of different lengths, near element ${at}`);
-      for (const item of items) {
-        if (depth + 1 < shape.length) fill(item as NestedInput, depth + 1);
-        else data[at] = check.call(this, item, at++);
-      }
-    };
-    fill(rows, 0);
-    return { data, count, own: true };
-  }
-
-  /** The shape the first of every rows has; `fill` holds the others to it. */
-  #nestedShape(rows: NestedInput): number[] {
-    const shape: number[] = [];
-    for (let row: unknown = rows; Array.isArray(row) && shape.length <= this.#sample.length + 1; row = row[0])
-      shape.push(row.length);
-    return shape;
-  }
-
-  #checkPixel(value: unknown, at: number): number {
-    if (typeof value !== "number") throw this.#badNumber("DTYPE_MISMATCH", "numbers", value, at);
-    if (Number.isInteger(value) && value >= 0 && value <= 255) return value;
-    throw this.#badNumber(Number.isFinite(value) ? "OUT_OF_RANGE" : "NOT_FINITE", "integers 0..255", value, at);
-  }
-
-  #checkFeature(value: unknown, at: number): number {
-    if (typeof value !== "number") throw this.#badNumber("DTYPE_MISMATCH", "numbers", value, at);
-    if (Number.isFinite(Math.fround(value))) return value;
-    throw this.#badNumber("NOT_FINITE", "finite float32", value, at);
-  }
-
-  #badNumber(code: "NOT_FINITE" | "OUT_OF_RANGE" | "DTYPE_MISMATCH", expected: string, got: unknown, at: number) {
-    const sample = Math.floor(at / this.sampleSize);
-    const what = typeof got === "number" ? String(got) : describe(got);
-    const where = `element ${at - sample * this.sampleSize} of sample ${sample}`;
-    return new SubspanError(code, `${this.#input.name}: expected ${expected}, got ${what} as ${where}`);
-  }
-
-  #mismatch(code: "SHAPE_MISMATCH" | "DTYPE_MISMATCH", got: string): SubspanError {
-    const expected = `[${this.#input.shape.join(", ")}] ${this.#input.dtype}`;
-    return new SubspanError(code, `${this.#input.name}: expected ${expected}, got ${got}`);
+      if ((bits[i]! & 0x7f800000) === 0x7f800000)
+        throw badNumber(this.#input, "NOT_FINITE", "finite float32", data[i]!, i);
   }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
-
 /** No platform decodes these. */
 function isPlain(value: unknown): boolean {
-  return !isObject(value) ? typeof value !== "string" : Array.isArray(value) || "data" in value;
+  if (typeof value !== "object" || value === null) return typeof value !== "string";
+  return Array.isArray(value) || "data" in value;
 }
 
 function dtypeOf(data: ArrayBufferView): string {
   const name = data.constructor.name;
   if (data instanceof Uint8Array || data instanceof Uint8ClampedArray) return "uint8";
   return name.replace(/Array$/, "").toLowerCase();
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  return isObject(value) ? value.constructor?.name || "an object" : `a ${typeof value}`;
 }
 
 /** As ONNX Runtime takes them: no Buffer, no clamped array, no shared memory. */

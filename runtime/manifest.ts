@@ -1,5 +1,6 @@
 import { type ErrorCode, SubspanError } from "./errors.ts";
 import { GRAPH_LIMITS, type GraphSummary } from "./graph-check.ts";
+import { isSafePath } from "./safe-path.ts";
 
 /** Where a graph's metadata_props hold its own manifest, so that `model.onnx` alone is enough. */
 export const METADATA_KEY = "subspan.manifest";
@@ -104,13 +105,6 @@ export function parseJson(text: string, what: string): unknown {
   } catch (cause) {
     throw new SubspanError("BUNDLE_INVALID", `${what}: expected JSON, got ${(cause as Error).message}`, { cause });
   }
-}
-
-/**
- * Whether a path can only name a file inside a bundle, on every file system: a/b.c, no "..", "\", ":" or leading ".".
- */
-export function isSafePath(path: string): boolean {
-  return path.length <= 255 && path.split("/").every((part) => /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(part));
 }
 
 /** A value at the edge, with the path that messages name it by. */

@@ -34,3 +34,14 @@ export interface PixelInput {
 export function isPixels(image: unknown): image is PixelInput {
   return ArrayBuffer.isView((image as Partial<PixelInput> | null)?.data);
 }
+
+/** Rows of numbers, nested as deep as the shape. */
+export type NestedInput = readonly (number | NestedInput)[];
+
+/** Checked samples, flat, ready to feed. */
+export interface Batch {
+  readonly data: Uint8Array | Float32Array;
+  readonly count: number;
+  /** Whether the array, whole, is nobody else's: it may be given away. */
+  readonly own?: boolean;
+}

@@ -9,7 +9,7 @@ export type PortableImage = PixelInput | Blob | ImageBitmap;
 
 /**
  * What the page does with an image before a thread decodes it: a file's header is checked, and what is of the document
- * becomes a bitmap. The check is loaded with the first file.
+ * becomes a bitmap. It is loaded with the first image, the check with the first file.
  *
  * @throws {SubspanError} IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_ANIMATED, IMAGE_CMYK or IMAGE_INVALID.
  */

@@ -4,7 +4,7 @@ import type { Device } from "./devices.ts";
 import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
 import { type EngineSetup, RemoteEngine, type Thread, ThreadFailure } from "./remote.ts";
 import { isPixels, type PixelInput, type Pixels } from "./samples.ts";
-import { type PortableImage, portable, type WebImage } from "./web-bitmap.ts";
+import type { PortableImage, WebImage } from "./web-bitmap.ts";
 import { clearCache, webCache } from "./web-cache.ts";
 
 export * from "./index.ts";
@@ -112,7 +112,7 @@ function startWorker(device: Device): Worker {
 async function openInWorker(setup: EngineSetup): Promise<Pick<OpenedEngine<WebImage>, "engine" | "decode">> {
   const engine = await RemoteEngine.open<PortableImage>(threadOf(setup.device), setup);
   const decode = async (image: WebImage | PixelInput, shape: Pixels["shape"]) => {
-    const taken = isPixels(image) ? image : await portable(image);
+    const taken = isPixels(image) ? image : await (await import("./web-bitmap.ts")).portable(image);
     const pixels = engine.decode(taken, shape);
     return taken instanceof ImageBitmap && taken !== image ? pixels.finally(() => taken.close()) : pixels;
   };

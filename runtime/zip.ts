@@ -1,5 +1,5 @@
 import { SubspanError } from "./errors.ts";
-import { isSafePath } from "./manifest.ts";
+import { isSafePath } from "./safe-path.ts";
 
 /**
  * Reads a stored zip (method 0, no encryption, no zip64, no comment): a bundle in one file. Nothing in it is

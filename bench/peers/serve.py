@@ -38,6 +38,8 @@ def serve(lines):
         if step is None:
             step, ready = build(request)
             answer(ready)
+        elif "operators" in request:
+            answer({"operators": step.operators(request["operators"])})
         else:
             milliseconds, loss = step.timed(request["steps"])
             answer({"milliseconds": milliseconds, "loss": loss})

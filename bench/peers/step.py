@@ -56,6 +56,16 @@ class Step:
             milliseconds.append((time.perf_counter() - start) * 1000)
         return milliseconds, loss
 
+    def operators(self, steps):
+        """What a step's operators take, in milliseconds of their own, by name and shapes."""
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+            self.timed(steps)
+        events = profile.key_averages(group_by_input_shape=True)
+        return [
+            {"name": e.key, "shapes": str(e.input_shapes), "milliseconds": e.self_cpu_time_total / steps / 1000}
+            for e in sorted(events, key=lambda e: -e.self_cpu_time_total)
+        ]
+
     def parameters(self):
         return sum(p.numel() for p in self.network.parameters())
 

@@ -46,12 +46,21 @@ const SLOW = 10_000;
 const SAME = 1.001;
 const SAME_ORDER = 2;
 
+/** Milliseconds of an engine's steps, and ours divided by them: medians, and the least of each. */
+export interface Times {
+  readonly milliseconds: number;
+  readonly ratio: number;
+  readonly least: number;
+  readonly ratioOfLeast: number;
+}
+
 export interface Row {
   readonly workload: string;
   readonly batch: number;
-  /** Milliseconds, medians. */
+  /** Milliseconds, medians; and the least, which is a step that no other load disturbed. */
   readonly subspan: number;
-  readonly engines: Readonly<Partial<Record<Engine, { readonly milliseconds: number; readonly ratio: number }>>>;
+  readonly least: number;
+  readonly engines: Readonly<Partial<Record<Engine, Times>>>;
   /** Why the others are not there. */
   readonly absent: Readonly<Partial<Record<Engine, string>>>;
   readonly versions: readonly string[];
@@ -89,18 +98,21 @@ export async function contest(spec: Spec, rounds: number, threads: number): Prom
     for (const turn of turns) await turn.take(round);
   }
   for (const turn of turns) await turn.close();
-  const best = (name: string) =>
-    Math.min(...turns.filter((turn) => turn.name === name).map(({ milliseconds }) => median(milliseconds)));
-  const own = best("subspan");
-  const engines = Object.fromEntries(
-    found.map(({ engine }) => [engine, { milliseconds: best(engine), ratio: own / best(engine) }]),
-  );
+  const best = (name: string, of: (values: readonly number[]) => number) =>
+    Math.min(...turns.filter((turn) => turn.name === name).map(({ milliseconds }) => of(milliseconds)));
+  const fastest = (values: readonly number[]) => Math.min(...values);
+  const [own, least] = [best("subspan", median), best("subspan", fastest)];
+  const times = (engine: Engine): Times => {
+    const [milliseconds, theirs] = [best(engine, median), best(engine, fastest)];
+    return { milliseconds, ratio: own / milliseconds, least: theirs, ratioOfLeast: least / theirs };
+  };
+  const engines = Object.fromEntries(found.map(({ engine }) => [engine, times(engine)]));
   const gigaflops = (found.find(({ ready }) => ready.flops !== undefined)?.ready.flops as number) / own / 1e6;
   return {
-    ...{ workload: nameOf(spec), batch: spec.batch, subspan: own, engines, absent, parameters },
+    ...{ workload: nameOf(spec), batch: spec.batch, subspan: own, least, engines, absent, parameters },
     versions: [...new Set(found.map(({ ready }) => ready.engine))],
     loss: { subspan: ours.loss, ...Object.fromEntries(found.map(({ engine, ready }) => [engine, ready.loss])) },
-    ...{ gigaflops, share: gigaflops / (MATMUL_FLOPS / best("MatMul") / 1e6) },
+    ...{ gigaflops, share: gigaflops / (MATMUL_FLOPS / best("MatMul", median) / 1e6) },
   };
 }
 

@@ -69,6 +69,13 @@ export async function matMul(threads: number): Promise<Contestant> {
   };
 }
 
+/** An operator over inputs of some shapes, and the milliseconds that a step spends in it. */
+export interface Operator {
+  readonly name: string;
+  readonly shapes: string;
+  readonly milliseconds: number;
+}
+
 /** A contestant in a process of its own, which answers a line of JSON with a line of JSON (see bench/peers/README.md). */
 export class Peer implements Contestant {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>;
@@ -109,6 +116,11 @@ export class Peer implements Contestant {
 
   async run(steps: number): Promise<readonly number[]> {
     return (await this.#ask({ steps })).milliseconds as number[];
+  }
+
+  /** What the operators of a step take, most first; PyTorch's alone. */
+  async operators(steps: number): Promise<readonly Operator[]> {
+    return (await this.#ask({ operators: steps })).operators as Operator[];
   }
 
   async close(): Promise<void> {

@@ -2,14 +2,16 @@ import { ENGINES, type Row } from "./contest.ts";
 
 const HEAD = [
   ...["workload", "batch", "subspan ms"],
-  ...ENGINES.flatMap((engine) => [`${engine} ms`, "ratio"]),
+  ...ENGINES.flatMap((engine) => [`${engine} ms`, "ratio", "of least"]),
   ...["GFLOP/s", "of MatMul"],
 ];
 
 function cellsOf({ workload, batch, subspan, engines, gigaflops, share }: Row): string[] {
   const times = ENGINES.flatMap((engine) => {
     const found = engines[engine];
-    return found === undefined ? ["-", "-"] : [milliseconds(found.milliseconds), found.ratio.toFixed(2)];
+    return found === undefined
+      ? ["-", "-", "-"]
+      : [milliseconds(found.milliseconds), found.ratio.toFixed(2), found.ratioOfLeast.toFixed(2)];
   });
   return [workload, String(batch), milliseconds(subspan), ...times, gigaflops.toFixed(0), share.toFixed(2)];
 }

@@ -59,7 +59,12 @@ export class CompiledFunction {
 async function createSession(graph: Uint8Array, device: Device, threads: number | undefined) {
   const reason = await whyNot(device);
   if (reason !== undefined) throw new Error(reason);
-  return ort.InferenceSession.create(graph, {
+  return ort.InferenceSession.create(graph, sessionOptions(device, threads));
+}
+
+/** What every session of a step runs with. */
+export function sessionOptions(device: Device, threads: number | undefined): ort.InferenceSession.SessionOptions {
+  return {
     executionProviders: [device],
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
@@ -70,7 +75,7 @@ async function createSession(graph: Uint8Array, device: Device, threads: number 
       optimization: { disable_specified_optimizers: "TransposeOptimizer;TransposeOptimizer_CPUExecutionProvider" },
     },
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-  });
+  };
 }
 
 /** The form of convolutions that a device trains fastest. ONNX Runtime's CPU provider alone has kernels over blocks of channels. */

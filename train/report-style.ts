@@ -40,6 +40,8 @@ table{border-collapse:collapse;width:100%;font-size:13px}
 th,td{padding:4px 14px 4px 0;border-top:1px solid var(--line);text-align:left;vertical-align:top;font-weight:400;overflow-wrap:anywhere}
 tr:first-child>*{border-top:0}
 th{color:var(--quiet);white-space:nowrap}
+td:nth-child(2):not(:last-child){white-space:nowrap}
+@media(max-width:560px){section{padding:14px}svg text{font-size:15px}}
 summary{cursor:pointer;color:var(--quiet);font-size:13px}
 details[open] summary{margin-bottom:8px}
 @media print{body{background:#fff}section{break-inside:avoid}}

@@ -119,6 +119,18 @@ function headline(groups: readonly (readonly Row[])[]): string[] {
   return ["### `ebse` less SENet", table(head, [...rows, ...last])];
 }
 
+/** ACC of every method and preset on every data set: in-sample, of the newest settings that are no experiment. */
+function overview(groups: readonly (readonly Row[])[]): string {
+  const plain = groups.filter(([row]) => row && isPlain(row, row.method as string, row.preset as string));
+  const nameOf = ([row]: readonly Row[]) => [row?.method, row?.preset].filter((word) => word !== "").join(" ");
+  const names = [...new Set([...plain].sort((a, b) => rank(a) - rank(b)).map(nameOf))];
+  const sets = [...new Set(plain.map(([row]) => row?.data ?? ""))];
+  const found = (name: string, data: string) =>
+    plain.findLast((rows) => nameOf(rows) === name && rows[0]?.data === data);
+  const lines = names.map((name) => [name, ...sets.map((data) => cell(found(name, data) ?? [], "seen_acc"))]);
+  return `### ACC, seen samples\n\n${table(["method", ...sets], lines)}`;
+}
+
 /** What each change of a recipe does, beside the recipe as it is. */
 function ablationSection(method: string, groups: readonly (readonly Row[])[]): string {
   const { data = "", preset = "" } = groups[0]?.[0] ?? {};
@@ -153,6 +165,7 @@ export function report(rows: readonly Row[]): string {
     return values.map((value) => [value, of.filter(([row]) => row?.[column] === value)] as const);
   };
   return [
+    ...(runs.length > 0 ? [overview(runs)] : []),
     ...headline(runs),
     ...by("data", runs).map(([data, of]) => dataSection(data, of)),
     ...by("method", groups.filter(isAblation)).map(([method, of]) => ablationSection(method, of)),

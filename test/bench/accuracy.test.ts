@@ -82,6 +82,9 @@ test("the report sets ebse against SENet in points, and published figures beside
     row(0, scores(0.5), { ...fashion, method: "senet", preset: "" }),
     row(0, scores(0.4), { method: "kmeans", preset: "" }),
   ]);
+  expect(text).toContain("| method | mnist-test.npz | fashion-mnist-test.npz |");
+  expect(text).toContain("| ebse best | 0.900 | 0.600 |");
+  expect(text).toContain("| kmeans | 0.400 |  |");
   expect(text).toContain("| mean of 2 |  |  | +15.0 | +15.0 | +15.0 |");
   expect(text).toMatch(/\| kmeans \|.*\| 0\.546 \/ 0\.501 \/ - \(Guo et al\./);
 });

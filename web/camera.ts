@@ -39,7 +39,8 @@ export class Camera {
   /** What the camera sees now. */
   picture(): PixelInput | undefined {
     const { videoWidth: width, videoHeight: height } = this.#video;
-    return width === 0 ? undefined : middleOf(this.#video, { width, height }, this.#size);
+    const { checked: invert } = byId("invert", HTMLInputElement);
+    return width === 0 ? undefined : middleOf(this.#video, { width, height }, this.#size, invert);
   }
 
   stop(): void {

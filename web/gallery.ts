@@ -178,14 +178,14 @@ export class Gallery {
       },
       ...(isImage(sample.given) ? [pictureElement(sample.given, "image")] : []),
       this.#clusters.chip(verdict.label),
-      make("span", { className: "who", textContent: this.#clusters.given(verdict.label) }),
-      make("span", { className: "sure", textContent: percent(verdict.confidence) }),
+      make("span", { className: "who", textContent: name }),
       make("span", { className: "file", textContent: baseName(sample.name) }),
+      make("span", { className: "sure", textContent: percent(verdict.confidence) }),
     );
     button.setAttribute("aria-label", `${sample.name}: ${name}, ${percent(verdict.confidence)} confident`);
     if (kind !== "familiar")
       button.append(
-        make("span", { className: "flag", textContent: kind === "unlike" ? "⚠ unlike training" : "⚠ unusual" }),
+        make("span", { className: "flag", textContent: kind === "unlike" ? "⚠ unlike any seen" : "⚠ unusual" }),
       );
     button.addEventListener("click", () => this.#select({ sample, verdict }));
     return make("li", {}, button);

@@ -40,6 +40,7 @@ export class ImageInputs implements Inputs {
     const size = imageSize(manifest);
     this.#drawing = new Drawing(size, dark, (image) => taker.look(image));
     this.#camera = new Camera(size, (image) => taker.look(image));
+    byId("invert", HTMLInputElement).checked = dark && manifest.input.shape[3] === 1;
     byId("tabs", HTMLElement).hidden = false;
     byId("panel-table", HTMLElement).hidden = true;
     startTabs(byId("tabs", HTMLElement), (panel) => this.#opened(panel), signal);
@@ -94,7 +95,7 @@ export class ImageInputs implements Inputs {
 
   #showCamera(): void {
     const { running } = this.#camera;
-    byId("camera-toggle", HTMLElement).textContent = running ? "Stop the camera" : "Start the camera";
+    byId("camera-toggle", HTMLElement).textContent = running ? "Stop camera" : "Start camera";
     byId("camera-take", HTMLButtonElement).disabled = !running;
     byId("video", HTMLElement).parentElement!.classList.toggle("drawn", running);
   }

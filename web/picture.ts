@@ -2,6 +2,9 @@ import type { Clusters } from "./clusters.ts";
 import { byId, contextOf } from "./dom.ts";
 import { type Preview, placed } from "./preview.ts";
 
+/** From the middle of a cluster's points to its name, in CSS pixels. */
+const LIFT = 16;
+
 type Point = readonly [x: number, y: number];
 
 /** The training samples in the plane, their clusters, and where a sample lands among them. */
@@ -32,7 +35,7 @@ export class Picture {
     const style = getComputedStyle(this.#canvas);
     const mark = this.#embedding && placed(this.#preview, this.#embedding);
     const place = this.#frame(mark);
-    const dots = points.label.length > 800 ? 1.6 : 2.4;
+    const dots = points.label.length > 800 ? 2 : 2.6;
     for (const [i, label] of points.label.entries()) {
       context.fillStyle = this.#clusters.colour(label, 0.6);
       context.beginPath();
@@ -50,11 +53,11 @@ export class Picture {
     const ys = mark === undefined ? y : [...y, mark[1]];
     const [left, right, low, high] = [least(xs), most(xs), least(ys), most(ys)];
     const { clientWidth: width, clientHeight: height } = this.#canvas;
-    const scale = Math.min((width - 44) / (right - left || 1), (height - 44) / (high - low || 1));
+    const scale = Math.min((width - 72) / (right - left || 1), (height - 72) / (high - low || 1));
     return ([px, py]) => [width / 2 + (px - (left + right) / 2) * scale, height / 2 - (py - (low + high) / 2) * scale];
   }
 
-  /** What each cluster is called, in the middle of its points. */
+  /** What each cluster is called, outward of the middle of its points, so that none are hidden. */
   #write(
     context: CanvasRenderingContext2D,
     place: (point: Point) => [number, number],
@@ -65,13 +68,17 @@ export class Picture {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.lineJoin = "round";
+    const centre = [this.#canvas.clientWidth / 2, this.#canvas.clientHeight / 2] as const;
     for (let cluster = 0; cluster < this.#clusters.count; cluster++) {
       const own = label.flatMap((one, i) => (one === cluster ? [i] : []));
       if (own.length === 0) continue;
       const at = place([median(own.map((i) => x[i]!)), median(own.map((i) => y[i]!))]);
+      const [dx, dy] = [at[0] - centre[0], at[1] - centre[1]];
+      const far = Math.hypot(dx, dy) || 1;
       const text = this.#clusters.given(cluster).slice(0, 18) || String(cluster);
       const half = context.measureText(text).width / 2;
-      at[0] = Math.min(Math.max(at[0], half + 4), this.#canvas.clientWidth - half - 4);
+      at[0] = Math.min(Math.max(at[0] + (dx / far) * (LIFT + half), half + 4), this.#canvas.clientWidth - half - 4);
+      at[1] += (dy / far) * LIFT;
       context.lineWidth = 4;
       context.strokeStyle = style.backgroundColor;
       context.strokeText(text, ...at);

@@ -13,13 +13,18 @@ export function imageSize({ input }: GraphManifest): Size {
 }
 
 /** The middle of a picture in the proportions of `to`, no larger than it is shown: the runtime does the rest. */
-export function middleOf(image: CanvasImageSource, from: Size, to: Size): PixelInput {
+export function middleOf(image: CanvasImageSource, from: Size, to: Size, invert: boolean): PixelInput {
   const part = Math.min(from.width / to.width, from.height / to.height);
   const [width, height] = [to.width * part, to.height * part];
   const scale = Math.min(1, LARGEST / Math.max(width, height));
   const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
   const context = new OffscreenCanvas(w, h).getContext("2d", { willReadFrequently: true })!;
   context.drawImage(image, (from.width - width) / 2, (from.height - height) / 2, width, height, 0, 0, w, h);
+  if (invert) {
+    context.globalCompositeOperation = "difference";
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, w, h);
+  }
   return context.getImageData(0, 0, w, h);
 }
 

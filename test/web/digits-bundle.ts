@@ -21,7 +21,7 @@ export async function trainDigits(folder: string): Promise<DigitsBundle> {
   const { samples, labels: truth } = of(await loadSource("digits:train"), 240);
   const method = dscdan as unknown as Method;
   const config = dscdan.schema.parse({
-    ...{ clusters: CLASSES.length, latent: 8, neighbours: 8, eigenvectors: CLASSES.length },
+    ...{ clusters: CLASSES.length, latent: 8, width: 8, neighbours: 8, eigenvectors: CLASSES.length },
     pretraining: { epochs: 8, batch: 40 },
     joint: { rounds: 0 },
   }) as object;

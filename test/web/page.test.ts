@@ -150,6 +150,34 @@ describe("drawing", () => {
   });
 });
 
+test("what the camera sees is looked at as it changes, ink on paper inverted", async () => {
+  const page = await openDigits();
+  await page.evaluate((stroke) => {
+    const paper = document.createElement("canvas");
+    [paper.width, paper.height] = [640, 480];
+    const context = paper.getContext("2d")!;
+    const paint = () => {
+      context.fillStyle = "#fff";
+      context.fillRect(0, 0, 640, 480);
+      context.lineWidth = 40;
+      context.beginPath();
+      for (const [x, y] of stroke) context.lineTo(80 + x * 480, y * 480);
+      context.stroke();
+    };
+    setInterval(paint, 50);
+    navigator.mediaDevices.getUserMedia = async () => paper.captureStream();
+  }, ONE);
+  await page.getByRole("tab", { name: "Draw" }).focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.getByRole("button", { name: "Start camera" }).click();
+  await verdictIs(page, digits.clusterOf.get(1)!);
+  await page.getByRole("button", { name: "Keep" }).click();
+  await assigned(page, "1 sample");
+  expect((await csv(page))[0]!.slice(1, 3)).toEqual(["picture 1", String(digits.clusterOf.get(1))]);
+  await page.getByRole("tab", { name: "Files" }).click();
+  expect(await page.evaluate(() => (document.getElementById("video") as HTMLVideoElement).srcObject)).toBeNull();
+});
+
 describe("files", () => {
   test("ten of them get the labels they get in Node; one that is no image is a failure and the rest go on", async () => {
     const page = await openDigits();
@@ -219,7 +247,7 @@ describe("the device", () => {
     await page.setInputFiles("#image-files", files);
     await assigned(page, "20 samples");
     await page.getByText("WebGPU", { exact: true }).click();
-    await page.locator('#timings tr[data-device="webgpu"]').waitFor({ timeout: 45_000 });
+    await page.locator('#timings tr[data-device="webgpu"]').waitFor({ timeout: 120_000 });
     const cells = await page.locator("#timings td").allTextContents();
     expect(cells).toHaveLength(6);
     for (const cell of cells) expect(Number(cell.replace(",", ""))).toBeGreaterThan(0);

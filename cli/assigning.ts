@@ -1,7 +1,7 @@
 import { SubspanError } from "../runtime/errors.ts";
 import { type DeviceRequest, loadClusterer, type Samples } from "../runtime/node.ts";
 import type { NumberArray } from "../runtime/samples.ts";
-import type { Columns } from "./label-files.ts";
+import { type Columns, joinedColumns } from "./label-files.ts";
 import type { Options } from "./options.ts";
 import type { Reporter } from "./progress.ts";
 import { grouped } from "./text.ts";
@@ -36,39 +36,65 @@ export interface AssignRange {
   readonly latents?: boolean;
 }
 
-/** Samples handed to the stream at once: it copies what it is given. */
+/** Samples handed to the stream at once (it copies what it is given), and those that are written at once. */
 const CHUNK = 4096;
 
-/** Assigns samples [from, to) of a source. @throws {SubspanError} INTERRUPTED, or what assigning throws. */
+type Assigned = Columns & { readonly latent?: NumberArray };
+
+/** Assigns samples [from, to) of a source, batch after batch. */
+async function* assignBatches(
+  clusterer: OpenClusterer,
+  samples: Samples,
+  range: AssignRange,
+): AsyncGenerator<Assigned> {
+  const { from = 0, to = samples.shape[0], batchSize = 256, signal, reporter, latents = false } = range;
+  const outputs = ["label", "confidence", "novelty", ...(latents ? (["latent"] as const) : [])] as const;
+  for await (const part of clusterer.assignStream(chunks(samples, from, to), { batchSize, outputs })) {
+    if (signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped; nothing was written");
+    const { start, count, label, confidence, novelty, latent } = part;
+    const index = Int32Array.from({ length: count }, (_, i) => from + start + i);
+    yield { index, label, confidence, novelty, ...(latents && { latent }) };
+    if ((start + count) % (32 * batchSize) === 0)
+      reporter?.doing(`assigned ${grouped(start + count)} of ${grouped(to - from)}`);
+  }
+}
+
+/** Assigns samples [from, to) of a source, some thousand at once. @throws {SubspanError} INTERRUPTED, or what assigning throws. */
+export async function* assignParts(
+  clusterer: OpenClusterer,
+  samples: Samples,
+  range: AssignRange = {},
+): AsyncGenerator<Columns> {
+  let held: Columns[] = [];
+  let count = 0;
+  for await (const batch of assignBatches(clusterer, samples, range)) {
+    held.push(batch);
+    count += batch.index.length;
+    if (count < CHUNK) continue;
+    yield joinedColumns(held);
+    [held, count] = [[], 0];
+  }
+  if (count > 0) yield joinedColumns(held);
+}
+
+/** Assigns samples [from, to) of a source. @throws {SubspanError} as `assignParts`. */
 export async function assignSamples(
   clusterer: OpenClusterer,
   samples: Samples,
   range: AssignRange = {},
-): Promise<Columns & { readonly latent?: NumberArray }> {
-  const { from = 0, to = samples.shape[0], batchSize = 256, signal, reporter, latents = false } = range;
-  const n = to - from;
-  const columns: Columns = {
-    index: Int32Array.from({ length: n }, (_, i) => from + i),
-    label: new Int32Array(n),
-    confidence: new Float32Array(n),
-    novelty: new Float32Array(n),
-  };
-  const outputs = ["label", "confidence", "novelty", ...(latents ? (["latent"] as const) : [])] as const;
-  let latent: NumberArray | undefined;
-  for await (const part of clusterer.assignStream(chunks(samples, from, to), { batchSize, outputs })) {
-    if (signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped; nothing was written");
-    columns.label.set(part.label, part.start);
-    columns.confidence.set(part.confidence, part.start);
-    columns.novelty.set(part.novelty, part.start);
-    if (latents) {
-      const width = part.latent.shape[1] as number;
-      latent ??= { data: new Float32Array(n * width), shape: [n, width] };
-      latent.data.set(part.latent.data, part.start * width);
-    }
-    if ((part.start + part.count) % (32 * batchSize) === 0)
-      reporter?.doing(`assigned ${grouped(part.start + part.count)} of ${grouped(n)}`);
+): Promise<Assigned> {
+  const batches: Assigned[] = [];
+  for await (const batch of assignBatches(clusterer, samples, range)) batches.push(batch);
+  const columns = joinedColumns(batches);
+  const width = batches[0]?.latent?.shape[1];
+  if (width === undefined) return columns;
+  const data = new Float32Array(columns.index.length * width);
+  let at = 0;
+  for (const { latent } of batches) {
+    data.set((latent as NumberArray).data, at);
+    at += (latent as NumberArray).data.length;
   }
-  return { ...columns, ...(latent && { latent }) };
+  return { ...columns, latent: { data, shape: [columns.index.length, width] } };
 }
 
 function* chunks({ data, shape }: Samples, from: number, to: number) {

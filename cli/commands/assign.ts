@@ -1,17 +1,21 @@
+import { sha256 } from "../../runtime/bundle.ts";
+import { SubspanError } from "../../runtime/errors.ts";
 import { loadSource } from "../../train/index.ts";
-import { assignSamples, CLUSTERER_OPTIONS, openClusterer } from "../assigning.ts";
+import { assignParts, CLUSTERER_OPTIONS, openClusterer } from "../assigning.ts";
 import type { Command, CommandContext } from "../command.ts";
-import { labelWriter } from "../label-files.ts";
+import { type Columns, labelFormat } from "../label-files.ts";
 import { shardOf } from "../options.ts";
 import { createReporter } from "../progress.ts";
+import { isThere, writeRecord } from "../shards.ts";
 import { grouped, percent, table } from "../text.ts";
 
 export const assign: Command = {
   usage: "assign <bundle> <source>",
   description: "Assign samples to the clusters of a bundle",
   options: [
-    ["--out <file>", "labels.csv, .jsonl or .npz: index, label, confidence and novelty of each sample"],
-    ["--shard <i/S>", "Only part i of S, counted from 0: one for each of S machines"],
+    ["--out <file>", "labels.csv, .jsonl, .npz or .parquet: index, label, confidence and novelty of each sample"],
+    ["--shard <i/S>", "Only part i of S, counted from 0: one for each of S machines; merge joins their files"],
+    ["--strict", "Stop at the first image file of a folder that cannot be read; else it is left out, and told of"],
     ...CLUSTERER_OPTIONS,
     ["--json", "The result as JSON"],
   ],
@@ -26,26 +30,44 @@ export const assign: Command = {
 async function run({ args, options, io, signal }: CommandContext): Promise<void> {
   const [bundle = "", source = ""] = args;
   const out = options.text("out");
-  const write = out === undefined ? undefined : labelWriter(out);
-  const shard = shardOf(options.text("shard") ?? "0/1");
+  const format = out === undefined ? undefined : labelFormat(out);
+  const shard = options.has("shard") ? shardOf(options.text("shard") as string) : undefined;
   const batchSize = options.integer("batch-size", 1) ?? 256;
   const json = options.has("json");
   const reporter = createReporter(io, json);
   try {
     const clusterer = await openClusterer(bundle, options, reporter);
     try {
-      const { samples } = await loadSource(source);
-      const [from, to] = shardRange(shard, samples.shape[0], batchSize);
-      const began = performance.now();
-      const columns = await assignSamples(clusterer, samples, { from, to, batchSize, signal, reporter });
-      const seconds = (performance.now() - began) / 1000;
-      if (out !== undefined) await write?.(out, columns);
-      reporter.close();
+      const dataset = await loadSource(source, { skip: !options.has("strict") });
+      const { samples, skipped = [] } = dataset;
+      for (const { message } of skipped) reporter.note(`left out: ${message}`);
+      const [from, to] = shardRange(shard ?? { index: 0, count: 1 }, samples.shape[0], batchSize);
       const { clusters, device, manifest } = clusterer.info;
-      const rows = clusterRows(columns, clusters);
+      const plan = shard && {
+        ...{ ...shard, samples: samples.shape[0], from, to, batchSize, device },
+        ...{ source: dataset.fingerprint, model: await sha256(clusterer.bundle.model) },
+      };
+      if (out !== undefined && plan !== undefined && (await isThere(out, plan))) {
+        reporter.close();
+        if (json) io.stdout.write(`${JSON.stringify({ samples: to - from, from, to, out, done: "before" })}\n`);
+        reporter.note(
+          `${out} holds shard ${plan.index}/${plan.count} already, whole and of the same samples and bundle`,
+        );
+        return;
+      }
+      const tally = new Tally(clusters, indicesLeft(samples.shape[0], skipped));
+      const began = performance.now();
+      const parts = tally.counted(assignParts(clusterer, samples, { from, to, batchSize, signal, reporter }));
+      if (out !== undefined && format !== undefined) await format.write(out, parts);
+      else for await (const _ of parts);
+      if (out !== undefined && plan !== undefined) await writeRecord(out, plan);
+      const seconds = (performance.now() - began) / 1000;
+      reporter.close();
+      const { rows } = tally;
       if (json) {
         const sizes = rows.map(({ size }) => size);
-        io.stdout.write(`${JSON.stringify({ samples: to - from, from, to, sizes, device, seconds, out })}\n`);
+        const result = { samples: to - from, from, to, sizes, device, seconds, out, skipped: skipped.length };
+        io.stdout.write(`${JSON.stringify(result)}\n`);
       } else if (out === undefined) {
         const cells = rows.map(({ size, confidence }, k) => [
           manifest.clusterNames?.[k] ?? String(k),
@@ -58,12 +80,27 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
       reporter.note(
         `${grouped(to - from)} samples on ${device}, ${rate} a second${out === undefined ? "" : `, in ${out}`}`,
       );
+      if (skipped.length > 0) {
+        const all = skipped.length + samples.shape[0];
+        throw new SubspanError(
+          "SOURCE_INVALID",
+          `${source}: ${skipped.length} of ${all} files were left out, listed above`,
+        );
+      }
     } finally {
       await clusterer.dispose();
     }
   } finally {
     reporter.close();
   }
+}
+
+/** The place among all files of each that was read; undefined if all were. */
+function indicesLeft(n: number, skipped: readonly { readonly index: number }[]): Int32Array | undefined {
+  if (skipped.length === 0) return undefined;
+  const out = new Set(skipped.map(({ index }) => index));
+  const all = Array.from({ length: n + skipped.length }, (_, i) => i);
+  return Int32Array.from(all.filter((i) => !out.has(i)));
 }
 
 /**
@@ -80,13 +117,25 @@ function shardRange(
   return [from(index), from(index + 1)];
 }
 
-/** Size and mean confidence of each cluster. */
-function clusterRows({ label, confidence }: { label: Int32Array; confidence: Float32Array }, clusters: number) {
-  const rows = Array.from({ length: clusters }, () => ({ size: 0, confidence: 0 }));
-  label.forEach((k, i) => {
-    const row = rows[k] as { size: number; confidence: number };
-    row.size++;
-    row.confidence += ((confidence[i] as number) - row.confidence) / row.size;
-  });
-  return rows;
+/** Size and mean confidence of each cluster, of what passes. */
+class Tally {
+  readonly rows: readonly { size: number; confidence: number }[];
+  readonly #indices: Int32Array | undefined;
+
+  /** @param indices - of the samples among all files of a folder, if some of these were left out. */
+  constructor(clusters: number, indices: Int32Array | undefined) {
+    this.rows = Array.from({ length: clusters }, () => ({ size: 0, confidence: 0 }));
+    this.#indices = indices;
+  }
+
+  async *counted(parts: AsyncIterable<Columns>): AsyncIterable<Columns> {
+    for await (const part of parts) {
+      part.label.forEach((k, i) => {
+        const row = this.rows[k] as { size: number; confidence: number };
+        row.size++;
+        row.confidence += ((part.confidence[i] as number) - row.confidence) / row.size;
+      });
+      yield this.#indices ? { ...part, index: part.index.map((i) => this.#indices?.[i] as number) } : part;
+    }
+  }
 }

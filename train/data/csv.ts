@@ -59,7 +59,8 @@ export async function loadCsv(path: string): Promise<Content> {
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const NOT_FINITE = /^[+-]?(nan|inf|infinity)$/i;
 const INTEGER = /^[+-]?\d{1,9}$/;
-const LABEL = /^(label|y)$/i;
+/** What a column of labels is called. */
+export const LABEL = /^(label|y)$/i;
 
 const wrong = (place: string, what: string, cause?: unknown) =>
   new SubspanError("SOURCE_INVALID", `${place}: ${what}`, { cause });
@@ -101,7 +102,8 @@ function labelOf(field: string, columns: Columns, place: string): string {
 
 const called = (i: number, { names }: Columns) => `column ${i + 1}${names ? ` (${names[i]})` : ""}`;
 
-function numbered(labels: readonly string[]): Pick<Content, "labels" | "labelNames"> {
+/** Integers as they are; names by their number in sorted order. */
+export function numbered(labels: readonly string[]): Pick<Content, "labels" | "labelNames"> {
   if (labels.every((label) => INTEGER.test(label))) return { labels: Int32Array.from(labels, Number) };
   const labelNames = [...new Set(labels)].sort();
   const number = new Map(labelNames.map((name, i) => [name, i]));

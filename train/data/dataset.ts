@@ -10,8 +10,18 @@ export interface Dataset {
   readonly labels?: Int32Array;
   /** What the labels stand for, where they are 0..names-1 and have names. */
   readonly labelNames?: readonly string[];
+  /** Files that were left out, where that was asked for; `samples` are the others. */
+  readonly skipped?: readonly Skipped[];
   /** sha256 of the samples' kind, shape and data; labels are not in it. */
   readonly fingerprint: string;
+}
+
+/** A file of a folder that was not read, and why. */
+export interface Skipped {
+  /** Among all files, in their order. */
+  readonly index: number;
+  /** Which names the file. */
+  readonly message: string;
 }
 
 /** What a reader of one kind of source gives. */

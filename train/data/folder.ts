@@ -1,10 +1,10 @@
 import { readdir, stat } from "node:fs/promises";
-import { extname, join, sep } from "node:path";
+import { basename, extname, join, sep } from "node:path";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Samples } from "../../runtime/samples.ts";
 import { decodeBmp, type Pixels } from "./bmp.ts";
 import { invalid, readBytes, unreadable } from "./bytes.ts";
-import type { Content } from "./dataset.ts";
+import type { Content, Skipped } from "./dataset.ts";
 
 const IMAGES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"];
 const DECODED_AT_ONCE = 16;
@@ -19,14 +19,21 @@ type LoadSharp = () => Promise<{ readonly default: Sharp }>;
  * Images are turned as their EXIF says, laid on black where transparent, and made 8-bit sRGB; if every pixel of all is grey
  * they have one channel, else three.
  *
- * @throws {SubspanError} SOURCE_INVALID naming the first file that is not read or has another size; TOO_FEW_SAMPLES if there
- *   is no image; DEPENDENCY_MISSING without sharp.
+ * @param skip - whether files that are not read, or have another size than the first that is, are left out and told of.
+ * @throws {SubspanError} unless `skip`: SOURCE_INVALID naming the first such file; TOO_FEW_SAMPLES if there is no image;
+ *   DEPENDENCY_MISSING without sharp.
  */
-export async function loadFolder(folder: string, load: LoadSharp = () => import("sharp")): Promise<Content> {
+export async function loadFolder(
+  folder: string,
+  load: LoadSharp = () => import("sharp"),
+  skip = false,
+): Promise<Content> {
   const { files, labelNames } = await imagesIn(folder);
-  const samples = await decodeAll(folder, files, await sharpOr(load));
-  if (labelNames.length === 0) return { samples };
-  return { samples, labels: Int32Array.from(files, (file) => labelNames.indexOf(firstPart(file))), labelNames };
+  const { samples, skipped } = await decodeAll(folder, files, await sharpOr(load), skip);
+  const content = { samples, ...(skip && { skipped }) };
+  if (labelNames.length === 0) return content;
+  const left = files.filter((_, i) => !skipped.some(({ index }) => index === i));
+  return { ...content, labels: Int32Array.from(left, (file) => labelNames.indexOf(firstPart(file))), labelNames };
 }
 
 const firstPart = (file: string) => file.slice(0, file.indexOf(sep));
@@ -68,25 +75,59 @@ async function sharpOr(load: LoadSharp): Promise<Sharp> {
   return sharp;
 }
 
-async function decodeAll(folder: string, files: readonly string[], sharp: Sharp): Promise<Samples> {
-  const first = await decode(join(folder, files[0] as string), sharp);
-  const size = first.data.length;
-  const rgb = new Uint8Array(files.length * size);
+/** Images one after the other, as bytes, and those that are none. */
+async function decodeAll(folder: string, files: readonly string[], sharp: Sharp, skip: boolean) {
+  const skipped: Skipped[] = [];
+  const images = new Images(files.length);
   for (let i = 0; i < files.length; i += DECODED_AT_ONCE) {
     const part = files.slice(i, i + DECODED_AT_ONCE);
-    const images = await Promise.allSettled(part.map((file) => decode(join(folder, file), sharp)));
-    for (const [j, image] of images.entries()) {
-      if (image.status === "rejected") throw image.reason;
-      const { width, height, data } = image.value;
-      if (width !== first.width || height !== first.height) {
-        const expected = `${first.width}x${first.height} as in ${files[0]}`;
-        throw invalid(join(folder, part[j] as string), `${width}x${height} pixels, expected ${expected}`);
-      }
-      rgb.set(data, (i + j) * size);
+    const decoded = await Promise.allSettled(part.map((file) => decode(join(folder, file), sharp)));
+    for (const [j, image] of decoded.entries()) {
+      const name = part[j] as string;
+      const reason = image.status === "rejected" ? image.reason : images.add(image.value, join(folder, name));
+      if (reason === undefined) continue;
+      if (!skip || !(reason instanceof SubspanError)) throw reason;
+      skipped.push({ index: i + j, message: reason.message });
     }
   }
-  const c = isGrey(rgb) ? 1 : 3;
-  return { kind: "images", data: c === 1 ? everyThird(rgb) : rgb, shape: [files.length, first.height, first.width, c] };
+  if (skipped.length === files.length)
+    throw new SubspanError(
+      "TOO_FEW_SAMPLES",
+      `${folder}: none of ${files.length} images was read; ${skipped[0]?.message}`,
+    );
+  return { samples: images.samples(), skipped };
+}
+
+/** RGB images of the size of the first. */
+class Images {
+  readonly #most: number;
+  #first: { readonly name: string; readonly width: number; readonly height: number } | undefined;
+  #rgb = new Uint8Array(0);
+  #count = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Takes an image, or gives back why not. */
+  add({ data, width, height }: Pixels, name: string): SubspanError | undefined {
+    if (this.#first === undefined) {
+      this.#first = { name: basename(name), width, height };
+      this.#rgb = new Uint8Array(this.#most * data.length);
+    }
+    const first = this.#first;
+    if (width !== first.width || height !== first.height)
+      return invalid(name, `${width}x${height} pixels, expected ${first.width}x${first.height} as in ${first.name}`);
+    this.#rgb.set(data, this.#count++ * data.length);
+    return undefined;
+  }
+
+  samples(): Samples {
+    const { width, height } = this.#first ?? { width: 0, height: 0 };
+    const rgb = this.#rgb.subarray(0, this.#count * width * height * 3);
+    const c = isGrey(rgb) ? 1 : 3;
+    return { kind: "images", data: c === 1 ? everyThird(rgb) : rgb, shape: [this.#count, height, width, c] };
+  }
 }
 
 async function decode(file: string, sharp: Sharp): Promise<Pixels> {

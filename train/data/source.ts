@@ -11,24 +11,27 @@ import { loadFolder } from "./folder.ts";
 import { loadIdx, looksLikeIdx } from "./idx.ts";
 import { decodeNpy } from "./npy.ts";
 import { decodeNpz } from "./npz.ts";
+import { loadParquet } from "./parquet.ts";
 
-/** `clusters`: how many there will be; fewer samples than that are an error. */
 export interface SourceOptions {
+  /** How many there will be; fewer samples than that are an error. */
   readonly clusters?: number;
+  /** Whether image files of a folder that cannot be read are left out and told of, and the rest goes on. */
+  readonly skip?: boolean;
 }
 
-const UNDERSTOOD = `A source is one of ${Object.keys(DIGITS).join(", ")}; or a path: .npz (x, optional y), .npy, .csv, \
+const UNDERSTOOD = `A source is one of ${Object.keys(DIGITS).join(", ")}; or a path: .npz (x, optional y), .npy, .csv, .parquet, \
 IDX (images[,labels], also .gz), or a folder of images (sub-folders are labels).`;
 
 /**
- * Samples from a name (`digits`, `digits:train`, `digits:unseen`) or a path: .npz, .npy, .csv, IDX `images[,labels]`, a folder
- * of images. Labels come apart from the samples and are for scoring alone.
+ * Samples from a name (`digits`, `digits:train`, `digits:unseen`) or a path: .npz, .npy, .csv, .parquet, IDX `images[,labels]`,
+ * a folder of images. Labels come apart from the samples and are for scoring alone.
  *
  * @throws {SubspanError} USAGE if this is no source, SOURCE_MISSING if nothing is at the path, TOO_FEW_SAMPLES, NOT_FINITE for
  *   features that are not, DEPENDENCY_MISSING with an install line, else SOURCE_INVALID naming file and place.
  */
-export async function loadSource(source: string, { clusters = 1 }: SourceOptions = {}): Promise<Dataset> {
-  const found = await load(source);
+export async function loadSource(source: string, { clusters = 1, skip = false }: SourceOptions = {}): Promise<Dataset> {
+  const found = await load(source, skip);
   const n = found.samples.shape[0];
   if (n < clusters || n === 0) {
     throw new SubspanError("TOO_FEW_SAMPLES", `${source}: ${n} samples, expected at least ${clusters}, one a cluster`);
@@ -36,14 +39,15 @@ export async function loadSource(source: string, { clusters = 1 }: SourceOptions
   return found;
 }
 
-async function load(source: string): Promise<Dataset> {
+async function load(source: string, skip: boolean): Promise<Dataset> {
   if (isDigits(source)) return loadDigits(source);
   const comma = source.indexOf(",");
   const pair = comma > 0 && !(await kindAt(source));
   const [path, labels] = pair ? [source.slice(0, comma), source.slice(comma + 1)] : [source];
   const kind = await kindAt(path);
   if (kind === undefined) throw noSource(path);
-  const content = kind === "folder" ? loadFolder(path) : labels === undefined ? loadFile(path) : loadIdx(path, labels);
+  const file = () => (labels === undefined ? loadFile(path) : loadIdx(path, labels));
+  const content = kind === "folder" ? loadFolder(path, undefined, skip) : file();
   return dataset(basename(resolve(path)), await content);
 }
 
@@ -61,9 +65,7 @@ const READERS: Readonly<Record<string, (path: string) => Promise<Content>>> = {
     return contentOf(path, x, y);
   },
   ".csv": loadCsv,
-  ".parquet": async (path) => {
-    throw invalid(path, "Parquet is not read yet; save it as .npz or .csv");
-  },
+  ".parquet": loadParquet,
 };
 
 const isDigits = (source: string): source is keyof typeof DIGITS => Object.hasOwn(DIGITS, source);

@@ -420,12 +420,9 @@ describe("any source", () => {
     );
   });
 
-  test("a file of an unknown kind and Parquet are refused plainly", async () => {
+  test("a file of an unknown kind is refused plainly", async () => {
     expect(await refusal(await put("a.txt", "hello"))).toMatch(
       /^SOURCE_INVALID a\.txt: neither its name nor its first bytes/,
-    );
-    expect(await refusal(await put("a.parquet", "PAR1"))).toMatch(
-      /^SOURCE_INVALID a\.parquet: Parquet is not read yet/,
     );
   });
 

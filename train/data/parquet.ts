@@ -1,0 +1,183 @@
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetRead } from "hyparquet";
+import { SubspanError } from "../../runtime/errors.ts";
+import { invalid, UNPACKED_LIMIT, unreadable } from "./bytes.ts";
+import { LABEL, numbered } from "./csv.ts";
+import type { Content } from "./dataset.ts";
+
+type Column = ArrayLike<unknown>;
+
+const MOST_ROWS = BigInt(UNPACKED_LIMIT);
+
+/** What hyparquet does not unpack by itself (it does Snappy), as far as Node does. */
+const COMPRESSORS = {
+  GZIP: (bytes: Uint8Array, size: number) => gunzipSync(bytes, { maxOutputLength: size }),
+  BROTLI: (bytes: Uint8Array, size: number) => brotliDecompressSync(bytes, { maxOutputLength: size }),
+};
+
+/**
+ * A table of numbers, one sample a row: columns are features, float32; a column of lists of d numbers is d features. A column
+ * called `label` or `y` is labels and never a feature; those that are not all integers are names, numbered in their order.
+ *
+ * @throws {SubspanError} SOURCE_INVALID or NOT_FINITE naming column and row (from 0).
+ */
+export async function loadParquet(path: string): Promise<Content> {
+  const { metadata, columns } = await opened(path);
+  const names = columnNames(metadata);
+  const labelled = names.filter((name) => LABEL.test(name));
+  const [label] = labelled;
+  if (labelled.length > 1) throw invalid(path, `${labelled.length} columns are labels (${labelled})`);
+  const features = names.filter((name) => name !== label);
+  if (features.length === 0) throw invalid(path, "no column is a feature");
+  const n = Number(metadata.num_rows);
+  let table: Table | undefined;
+  const labels: string[] = [];
+  for await (const { start, group } of columns(names)) {
+    const of = (name: string) => group.get(name) as Column;
+    table ??= new Table(
+      path,
+      features,
+      features.map((name) => widthOf(path, name, of(name)[0])),
+      n,
+    );
+    for (const [i, name] of features.entries()) table.put(i, start, of(name));
+    if (label !== undefined)
+      for (let i = 0; i < of(label).length; i++) labels.push(labelOf(path, of(label)[i], start + i));
+  }
+  const samples = {
+    kind: "features",
+    data: table?.data ?? new Float32Array(0),
+    shape: [n, table?.width ?? 0],
+  } as const;
+  return label === undefined ? { samples } : { samples, ...numbered(labels) };
+}
+
+/** Whole columns of a file of columns of numbers, by name, a row group at a time. @throws {SubspanError} SOURCE_INVALID. */
+export async function* parquetGroups(path: string, names: readonly string[]) {
+  const { metadata, columns } = await opened(path);
+  const there = columnNames(metadata);
+  const missing = names.find((name) => !there.includes(name));
+  if (missing !== undefined) throw invalid(path, `no column "${missing}"; it has ${there.join(", ")}`);
+  for await (const { group } of columns(names)) yield group;
+}
+
+async function opened(path: string) {
+  const file = await asyncBufferFromFile(path).catch((error) => {
+    throw unreadable(path, error);
+  });
+  const metadata = await parquetMetadataAsync(file).catch((error) => {
+    throw invalid(path, `is no Parquet file (${error.message})`, error);
+  });
+  const rows = metadata.row_groups.reduce((sum, { num_rows }) => sum + num_rows, 0n);
+  const odd = metadata.row_groups.find(({ columns, num_rows }) =>
+    columns.some(({ meta_data }) => meta_data && meta_data.num_values < num_rows),
+  );
+  if (rows !== metadata.num_rows || rows > MOST_ROWS || odd !== undefined)
+    throw invalid(path, `tells of ${metadata.num_rows} rows, of ${rows} in its groups, or of columns of fewer values`);
+  const sizes = metadata.row_groups.map(({ total_byte_size }) => Number(total_byte_size));
+  const total = sizes.reduce((a, b) => a + b, 0);
+  if (!(total <= UNPACKED_LIMIT))
+    throw invalid(path, `unpacks to ${total} bytes, more than the ${UNPACKED_LIMIT} that are allowed`);
+  async function* columns(names: readonly string[]) {
+    let start = 0;
+    for (const { num_rows } of metadata.row_groups) {
+      const end = start + Number(num_rows);
+      const parts = new Map<string, { readonly at: number; readonly data: Column }[]>(names.map((name) => [name, []]));
+      const onChunk = (chunk: { columnName: string; columnData: Column; rowStart: number }) =>
+        parts.get(chunk.columnName)?.push({ at: chunk.rowStart, data: chunk.columnData });
+      const read = {
+        file,
+        metadata,
+        columns: [...names],
+        rowStart: start,
+        rowEnd: end,
+        compressors: COMPRESSORS,
+        onChunk,
+      };
+      await parquetRead(read).catch((error) => {
+        throw invalid(path, `rows ${start} to ${end}: ${error.message}`, error);
+      });
+      yield {
+        start,
+        group: new Map(names.map((name) => [name, joined(path, name, parts.get(name) ?? [], end - start)])),
+      };
+      start = end;
+    }
+  }
+  return { metadata, columns };
+}
+
+/** The names of the columns: schema elements that are no part of another. The first element is the table. */
+function columnNames({ schema: [, ...elements] }: FileMetaData): string[] {
+  let inside = 0;
+  return elements.flatMap(({ name, num_children = 0 }) => {
+    const isColumn = inside === 0;
+    inside += num_children - (isColumn ? 0 : 1);
+    return isColumn ? [name] : [];
+  });
+}
+
+function joined(
+  path: string,
+  name: string,
+  parts: { readonly at: number; readonly data: Column }[],
+  n: number,
+): Column {
+  const sorted = parts.sort((a, b) => a.at - b.at);
+  const whole = sorted.length === 1 ? (sorted[0]?.data as Column) : sorted.flatMap(({ data }) => Array.from(data));
+  if (whole.length !== n) throw invalid(path, `column "${name}": ${whole.length} values for ${n} rows`);
+  return whole;
+}
+
+const isNumber = (value: unknown) => ["number", "bigint", "boolean"].includes(typeof value);
+const isList = (value: unknown): value is Column => Array.isArray(value) || ArrayBuffer.isView(value);
+const shown = (value: unknown) =>
+  isList(value) ? `a list of ${value.length}` : (JSON.stringify(value) ?? String(value));
+
+function widthOf(path: string, name: string, value: unknown): number {
+  if (isNumber(value)) return 1;
+  if (isList(value) && value.length > 0 && Array.from(value).every(isNumber)) return value.length;
+  throw invalid(path, `column "${name}", row 0: expected a number or a list of numbers, got ${shown(value)}`);
+}
+
+/** Features of all rows, column after column put in. */
+class Table {
+  readonly width: number;
+  readonly data: Float32Array<ArrayBuffer>;
+  readonly #path: string;
+  readonly #names: readonly string[];
+  readonly #widths: readonly number[];
+
+  constructor(path: string, names: readonly string[], widths: readonly number[], n: number) {
+    this.#path = path;
+    this.#names = names;
+    this.#widths = widths;
+    this.width = widths.reduce((a, b) => a + b, 0);
+    this.data = new Float32Array(n * this.width);
+  }
+
+  put(column: number, start: number, values: Column): void {
+    const at = this.#widths.slice(0, column).reduce((a, b) => a + b, 0);
+    const width = this.#widths[column] as number;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i];
+      const numbers = isList(value) ? value : [value];
+      const place = `column "${this.#names[column]}", row ${start + i}`;
+      if (numbers.length !== width)
+        throw invalid(this.#path, `${place}: expected ${width} numbers, got ${shown(value)}`);
+      for (let j = 0; j < width; j++) this.data[(start + i) * this.width + at + j] = this.#number(numbers[j], place);
+    }
+  }
+
+  #number(value: unknown, place: string): number {
+    if (!isNumber(value)) throw invalid(this.#path, `${place}: expected a number, got ${shown(value)}`);
+    const number = Math.fround(Number(value));
+    if (Number.isFinite(number)) return number;
+    throw new SubspanError("NOT_FINITE", `${this.#path}: ${place}: ${value} is not finite in float32`);
+  }
+}
+
+function labelOf(path: string, value: unknown, row: number): string {
+  if ((typeof value === "string" && value !== "") || isNumber(value)) return String(value);
+  throw invalid(path, `label, row ${row}: expected an integer or a name, got ${shown(value)}`);
+}

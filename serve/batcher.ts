@@ -93,7 +93,7 @@ export class Batcher {
       const until = Math.min(since + queueMs, request.deadline ?? Number.POSITIVE_INFINITY);
       const entry = { ...request, since, until, resolve, reject };
       this.#add(entry);
-      onCancel(() => this.#drop(entry, new HttpProblem(499, "the client left")));
+      onCancel(() => this.#drop(entry, 499, "the client left"));
     });
     return answered.finally(() => this.#budget.give(size));
   }
@@ -112,7 +112,7 @@ export class Batcher {
     clearInterval(this.#sweeping);
     clearTimeout(this.#wake);
     for (const { entries } of this.#queues.values())
-      for (const entry of [...entries]) this.#drop(entry, new HttpProblem(503, "the server closes"));
+      for (const entry of [...entries]) this.#drop(entry, 503, "the server closes");
   }
 
   #add(entry: Entry): void {
@@ -134,16 +134,16 @@ export class Batcher {
     return true;
   }
 
-  #drop(entry: Entry, problem: HttpProblem): void {
-    if (this.#remove(entry)) entry.reject(problem);
+  #drop(entry: Entry, status: number, reason: string): void {
+    if (this.#remove(entry))
+      entry.reject(new HttpProblem(status, reason, status === 503 ? { "retry-after": "1" } : {}));
   }
 
   #sweep(): void {
     if (this.#waiting === 0) return;
     const now = performance.now();
-    const problem = () => new HttpProblem(503, "waited too long for a worker", { "retry-after": "1" });
     for (const { entries } of this.#queues.values())
-      for (const entry of [...entries]) if (entry.until <= now) this.#drop(entry, problem());
+      for (const entry of [...entries]) if (entry.until <= now) this.#drop(entry, 503, "waited too long for a worker");
   }
 
   #dispatch(): void {

@@ -100,7 +100,7 @@ function rawRequest(
   maxRows: number,
 ): InferRequest {
   const count = body.length / sampleBytes(input);
-  if (!Number.isInteger(count)) throw sizeMismatch(input, `a multiple of ${sampleBytes(input)}`, body.length);
+  if (!Number.isInteger(count)) throw sizeMismatch(input, `a multiple of ${sampleBytes(input)} bytes`, body.length);
   checkCount(count, maxRows);
   return {
     id: undefined,
@@ -158,13 +158,13 @@ function tensorData(
   if (data !== undefined) throw new HttpProblem(400, `${input.name}: expected data or binary_data_size, got both`);
   if (binary === undefined)
     throw new HttpProblem(400, `${input.name}: binary_data_size needs the header inference-header-content-length`);
-  if (size !== expected) throw sizeMismatch(input, String(expected), size);
-  if (binary.length !== expected) throw sizeMismatch(input, `${expected} after the JSON`, binary.length);
+  if (size !== expected) throw sizeMismatch(input, `${expected} bytes`, size);
+  if (binary.length !== expected) throw sizeMismatch(input, `${expected} bytes after the JSON`, binary.length);
   return fromBytes(binary, input);
 }
 
 function sizeMismatch({ name }: ManifestInput, expected: string, got: unknown): SubspanError {
-  return new SubspanError("SHAPE_MISMATCH", `${name}: binary data: expected ${expected} bytes, got ${got}`);
+  return new SubspanError("SHAPE_MISMATCH", `${name}: binary data: expected ${expected}, got ${got}`);
 }
 
 /** Little-endian numbers; copied only where floats do not stand on a multiple of 4. */

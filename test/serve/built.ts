@@ -17,11 +17,11 @@ export interface Built {
   remove(): Promise<void>;
 }
 
-export async function buildServer(): Promise<Built> {
+export async function buildServer(folders = ["runtime", "serve"]): Promise<Built> {
   const folder = await mkdtemp(join(tmpdir(), "subspan-serve-build-"));
   const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
   const compilerOptions = { rootDir: ROOT, outDir: join(folder, "dist"), types: [], noCheck: true }; // types are checked elsewhere
-  const include = ["runtime", "serve"].map((name) => join(ROOT, name));
+  const include = folders.map((name) => join(ROOT, name));
   const config = { extends: join(ROOT, "tsconfig.build.json"), compilerOptions, include };
   await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
   await copyFile(join(ROOT, "package.json"), join(folder, "package.json"));

@@ -1,8 +1,9 @@
-import { request as httpRequest } from "node:http";
+import { type Agent, request as httpRequest } from "node:http";
 
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly bytes: Buffer;
   readonly text: string;
   /** The body as JSON; a body that is none throws. */
   json(): Record<string, unknown>;
@@ -12,18 +13,21 @@ export interface Ask {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array | readonly Uint8Array[];
+  /** For connections that are kept; a new one each time unless said. */
+  readonly agent?: Agent;
 }
 
 /** A request with its path exactly as given, which fetch would tidy up. A list of bodies goes in chunks. */
-export function ask(port: number, path: string, { method, headers = {}, body }: Ask = {}): Promise<Answer> {
+export function ask(port: number, path: string, { method, headers = {}, body, agent }: Ask = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const options = { host: "127.0.0.1", port, path, headers, method: method ?? (body === undefined ? "GET" : "POST") };
-    const request = httpRequest({ ...options, agent: false }, (response) => {
+    const request = httpRequest({ ...options, agent: agent ?? false }, (response) => {
       const parts: Buffer[] = [];
       response.on("data", (part) => parts.push(part));
       response.on("end", () => {
-        const text = Buffer.concat(parts).toString();
-        resolve({ status: response.statusCode!, headers: response.headers, text, json: () => JSON.parse(text) });
+        const bytes = Buffer.concat(parts);
+        const text = bytes.toString();
+        resolve({ status: response.statusCode!, headers: response.headers, bytes, text, json: () => JSON.parse(text) });
       });
     });
     request.on("error", reject);
@@ -33,6 +37,7 @@ export function ask(port: number, path: string, { method, headers = {}, body }: 
 }
 
 /** Posts JSON. */
-export function post(port: number, path: string, json: unknown): Promise<Answer> {
-  return ask(port, path, { headers: { "content-type": "application/json" }, body: JSON.stringify(json) });
+export function post(port: number, path: string, json: unknown, agent?: Agent): Promise<Answer> {
+  const headers = { "content-type": "application/json" };
+  return ask(port, path, { headers, body: JSON.stringify(json), ...(agent && { agent }) });
 }

@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { Agent } from "node:http";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { toyModel } from "../runtime/toy.ts";
+import { type Built, buildServer } from "./built.ts";
+import { ask, post } from "./client.ts";
+
+let built: Built;
+beforeAll(async () => {
+  built = await buildServer(["runtime", "models", "export", "train", "serve", "cli"]);
+  await writeFile(join(built.folder, "toy.onnx"), toyModel());
+}, 60_000);
+afterAll(() => built.remove());
+
+interface Program {
+  readonly child: ChildProcess;
+  readonly said: { stdout: string; stderr: string };
+  /** Its exit code. */
+  readonly ended: Promise<number | null>;
+}
+
+function subspan(...argv: string[]): Program {
+  const child = spawn(process.execPath, ["dist/cli/main.js", "serve", ...argv], { cwd: built.folder });
+  const said = { stdout: "", stderr: "" };
+  child.stdout.on("data", (text) => {
+    said.stdout += text;
+  });
+  child.stderr.on("data", (text) => {
+    said.stderr += text;
+  });
+  return { child, said, ended: once(child, "close").then(([code]) => code as number | null) };
+}
+
+/** The port of a server that says it listens. */
+async function listening({ child, said }: Program): Promise<number> {
+  while (!/http:\/\/127\.0\.0\.1:\d+/.test(said.stdout)) await once(child.stdout!, "data");
+  return Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(said.stdout)![1]);
+}
+
+const request = { inputs: [{ name: "images", shape: [1, 2, 2, 1], datatype: "UINT8", data: [0, 9, 0, 0] }] };
+const INFER = "/v2/models/toy/infer";
+
+test("says where it listens, what it serves and how to ask it", async () => {
+  const program = subspan("toy.onnx", "--port", "0", "--workers", "1");
+  const port = await listening(program);
+  program.child.kill("SIGINT");
+  expect(await program.ended).toBe(0);
+  expect(program.said.stdout).toBe(`toy  version 1  3 clusters  on cpu
+
+http://127.0.0.1:${port}       with one worker; Ctrl-C ends it
+http://127.0.0.1:${port}/docs  how to ask it
+
+Try:
+  curl -F image=@picture.png http://127.0.0.1:${port}/v2/models/toy/assign
+`);
+});
+
+test("SIGTERM under load: what was accepted is answered, and it exits 0", async () => {
+  const program = subspan("toy.onnx", "--port", "0", "--workers", "1", "--json");
+  const port = await listening(program);
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  const statuses: number[] = [];
+  let refused = 0;
+  const client = async () => {
+    while (refused === 0) {
+      const answer = await post(port, INFER, request, agent).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ECONNREFUSED") throw error;
+        refused++;
+      });
+      if (answer) statuses.push(answer.status);
+    }
+  };
+  const clients = [client(), client(), client(), client()];
+  while (statuses.length < 20) await new Promise((resolve) => setTimeout(resolve, 10));
+  program.child.kill("SIGTERM");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const ready = await ask(port, "/v2/health/ready");
+  expect([ready.status, ready.json()]).toEqual([503, { error: "not ready: the server closes" }]);
+  await Promise.all(clients);
+  agent.destroy();
+  expect(await program.ended).toBe(0);
+  expect(new Set(statuses)).toEqual(new Set([200]));
+  const lines = program.said.stdout.trim().split("\n");
+  const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(logged.map(({ msg }) => msg)).toEqual(
+    expect.arrayContaining(["model loaded", "listening", "closing", "closed"]),
+  );
+  expect(logged.find(({ msg, status }) => msg === "request" && status === 200)).toMatchObject({
+    level: 30,
+    request: expect.any(String),
+    method: "POST",
+    path: INFER,
+    model: "toy",
+    version: "1",
+    rows: 1,
+    queue_ms: expect.any(Number),
+  });
+});
+
+test.each([
+  [["toy.onnx", "--port", "0", "--workers", "0"], 2, "--workers: expected an integer from 1, got 0"],
+  [["toy.onnx", "--token-file", "none.txt"], 2, "token file: ENOENT"],
+  [["nothing.onnx"], 1, "nothing.onnx: ENOENT"],
+  [[], 2, "serve: <bundles...> is missing"],
+])("%j ends with %i", async (argv, code, message) => {
+  const program = subspan(...argv);
+  expect([await program.ended, program.said.stderr]).toEqual([code, expect.stringContaining(message)]);
+});

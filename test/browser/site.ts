@@ -41,7 +41,8 @@ export async function serveSite(folder: string | undefined, options: SiteOptions
     const path = normalize(pathname.endsWith("/") ? `${pathname}index.html` : pathname);
     const body = files[path] ?? (await fileOf(folder, path));
     requests.push({ path, bytes: body?.length ?? 0 });
-    const headers: OutgoingHttpHeaders = { "cache-control": "no-store", ...(isolated ? ISOLATION : {}) };
+    const keep = path.startsWith("/assets/") ? "max-age=31536000, immutable" : "no-store"; // Vite's names have hashes
+    const headers: OutgoingHttpHeaders = { "cache-control": keep, ...(isolated ? ISOLATION : {}) };
     if (body === undefined) return response.writeHead(404, headers).end();
     const type = TYPES[extname(path)] ?? "application/octet-stream";
     response.writeHead(200, { ...headers, "content-type": type, "content-length": Buffer.byteLength(body) }).end(body);

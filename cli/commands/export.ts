@@ -3,12 +3,13 @@ import { basename, join } from "node:path";
 import type { ParityReport } from "../../export/index.ts";
 import type { Precision } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
-import { loadSource, readRun } from "../../train/index.ts";
+import { loadSource, packageVersion, readRun } from "../../train/index.ts";
 import type { Command, CommandContext, Io } from "../command.ts";
 import { exportFinished } from "../exporting.ts";
 import type { Options } from "../options.ts";
 import { createReporter } from "../progress.ts";
 import { checkSite, type SiteRequest, writeSite } from "../site.ts";
+import { TARGET_NAMES, writeTarget } from "../targets.ts";
 import { duration, pairs, percent, size, table } from "../text.ts";
 
 const PRECISIONS = ["fp32", "fp16", "int8"] as const satisfies readonly Precision[];
@@ -26,6 +27,9 @@ export const exportCommand: Command = {
     ["--with-coefficients", "Also the coefficients, of self-expressive methods"],
     ["--overwrite", "Replace the bundle in --out"],
     ["--web <folder>", "Also a static site that assigns in the browser, with the bundle inside; <run> may be a bundle"],
+    ["--target <engine>", `What ${TARGET_NAMES.join(", ")} needs, in --out; <run> is a bundle`],
+    ["--storage <uri>", "Where a cluster finds it, for kserve and k8s-job; pvc://models unless said"],
+    ["--image <name>", "Of a container with subspan, for these; subspan:VERSION unless said"],
     ["--force", "Replace what is in the folder of --web, whatever it is"],
     ["--json", "The result as JSON"],
   ],
@@ -34,6 +38,7 @@ export const exportCommand: Command = {
     "export runs/digits --out bundles/digits --parts --overwrite",
     "export runs/digits --precision fp32,fp16,int8 --unseen digits:unseen",
     "export bundles/digits --web site",
+    "export bundles/digits --target triton --out models",
   ],
   run,
 };
@@ -44,6 +49,16 @@ async function run({ args, options, io, signal, program }: CommandContext): Prom
   const json = options.has("json");
   const reporter = createReporter(io, json);
   const web = options.text("web");
+  const target = options.choice("target", TARGET_NAMES);
+  if (target !== undefined) {
+    const out = options.required("out", target);
+    const image = options.text("image") ?? `subspan:${packageVersion()}`;
+    const files = await writeTarget(target, folder, out, { storage: options.text("storage") ?? "pvc://models", image });
+    io.stdout.write(
+      json ? `${JSON.stringify({ target, out, files })}\n` : `${files.map((file) => join(out, file)).join("\n")}\n`,
+    );
+    return;
+  }
   const site = web === undefined ? undefined : { out: web, force: options.has("force") };
   try {
     if (site !== undefined) await checkSite(site);

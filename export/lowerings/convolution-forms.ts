@@ -488,14 +488,20 @@ function blockedCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Conv
   return reshape(gradient, [height.taps, width.taps, i, o]);
 }
 
-/** The rows of images [n, h, ...] that a tap of the filter meets, zeros where there are none: one a window. */
-function rowsOf(g: Graph, images: string, { size, count, stride, dilation, before }: Windows, tap: number): string {
+/**
+ * The rows of images [n, h, ...] that a tap of the filter meets, zeros where there are none: one a window. At stride 1 a Pad moves
+ * them; at others one Pad serves all taps.
+ */
+function rowsOf(g: Graph, images: string, windows: Windows, tap: number): string {
+  const { size, count, stride, dilation, before } = windows;
+  const length = (count - 1) * stride + 1;
   const first = dilation * tap - before;
-  const behind = first + (count - 1) * stride + 1 - size;
-  const pads = [0, -first, 0, 0, behind, 0];
-  const padded = pads.every((pad) => pad === 0) ? images : g.node("Pad", [images, g.int64(pads)]);
-  if (stride === 1) return padded;
-  return g.node("Slice", [padded, g.int64([0]), g.int64([(count - 1) * stride + 1]), g.int64([1]), g.int64([stride])]);
+  const isOne = stride === 1;
+  const [front, back] = isOne ? [-first, first + length - size] : [Math.max(0, before), Math.max(0, after(windows))];
+  const padded = front === 0 && back === 0 ? images : g.node("Pad", [images, g.int64([0, front, 0, 0, back, 0])]);
+  if (isOne) return padded;
+  const start = first + front;
+  return g.node("Slice", [padded, g.int64([start]), g.int64([start + length]), g.int64([1]), g.int64([stride])]);
 }
 
 /** Windows as long as the output, as many as taps. */

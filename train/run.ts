@@ -125,12 +125,21 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
   };
   try {
     const run = { folder: path, config, method, settings };
-    return await train(run, folder, data, undefined, executor, { ...hooks, onEvent });
+    return await train(run, folder, data, undefined, executor, { ...hooks, ...timeAfter(choice, hooks), onEvent });
   } catch (error) {
     // Nothing was learned, so nothing is lost; the same command works once its cause is gone.
     if (!began && (await folder.load()) === undefined) await folder.remove();
     throw error;
   }
+}
+
+/** What is left of the time that a run may take. */
+function timeAfter(
+  choice: ClusterChoice | undefined,
+  { maxMilliseconds }: RunHooks,
+): Pick<RunHooks, "maxMilliseconds"> {
+  if (choice === undefined || maxMilliseconds === undefined) return {};
+  return { maxMilliseconds: Math.max(0, maxMilliseconds - 1e3 * choice.seconds) };
 }
 
 /** The number of clusters that the samples themselves say, told by an event. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Samples } from "../../runtime/samples.ts";
-import { type RunEvent, readRun, resumeRun, startRun } from "../../train/run.ts";
+import { type RunEvent, type RunHooks, readRun, resumeRun, startRun } from "../../train/run.ts";
 import { SIDE, tinyImages } from "./tiny.ts";
 import { TINY_METHODS } from "./tiny-methods.ts";
 
@@ -19,11 +19,17 @@ const session = { threads: 1 };
 const dataOf = (samples: Samples) => ({ name: "tiny", samples, fingerprint: "fedcba9876543210" });
 
 let runs = 0;
-function start(method: MethodName, samples: Samples, settings: object = {}, folder = `run-${runs++}`) {
+function start(
+  method: MethodName,
+  samples: Samples,
+  settings: object = {},
+  folder = `run-${runs++}`,
+  hooks: RunHooks = {},
+) {
   const options = { folder: join(root, folder), method, preset: "best", seed: 1, source: "tiny" } as const;
   return startRun(
     { ...options, settings: { ...TINY_METHODS[method], ...settings }, data: dataOf(samples) },
-    { session },
+    { session, ...hooks },
   );
 }
 
@@ -78,6 +84,12 @@ describe.each(NAMES)("%s", (method) => {
       code: "TOO_FEW_SAMPLES",
       message: "tiny: 40 samples, of which all are alike; expected at least 3 different ones, the clusters",
     });
+  });
+
+  test("whose time is up before a step is clustered as it is", async () => {
+    const run = await start(method, ordinary, {}, undefined, { maxMilliseconds: 1e-3 });
+    expect(run.labels).toHaveLength(60);
+    for (const [name, { data }] of Object.entries(run.structure)) expect(data.every(Number.isFinite), name).toBe(true);
   });
 
   test("that diverges names the term, and keeps the state that was good", async () => {

@@ -31,7 +31,7 @@ export default defineConfig({
   plugins: [listsShell],
   worker: { format: "es" },
   build: {
-    outDir: fileURLToPath(new URL("../dist/web", import.meta.url)),
+    outDir: "../dist/web",
     emptyOutDir: true,
     target: "es2022",
     reportCompressedSize: false,

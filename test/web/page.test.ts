@@ -69,7 +69,7 @@ async function openDigits(options: Visit = {}): Promise<Page> {
   return page;
 }
 
-const opened = (page: Page) => page.locator("#work").waitFor({ timeout: 45_000 });
+const opened = (page: Page) => page.locator("#work").waitFor({ timeout: 120_000 });
 
 type Point = readonly [x: number, y: number];
 const ONE: readonly Point[] = [
@@ -242,7 +242,7 @@ describe("the device", () => {
     await page.setInputFiles("#image-files", files);
     await assigned(page, "10 samples");
     await page.getByText("WebAssembly", { exact: true }).click();
-    await page.locator('#timings tr[data-device="wasm"]').waitFor({ timeout: 45_000 });
+    await page.locator('#timings tr[data-device="wasm"]').waitFor({ timeout: 120_000 });
     expect(await page.locator("#device-info").textContent()).toMatch(/^Running on WebAssembly with \d threads?\./);
     await page.setInputFiles("#image-files", files);
     await assigned(page, "20 samples");
@@ -252,7 +252,7 @@ describe("the device", () => {
     expect(cells).toHaveLength(6);
     for (const cell of cells) expect(Number(cell.replace(",", ""))).toBeGreaterThan(0);
     expect((await csv(page)).map(([, , label]) => label)).toEqual([...labels, ...labels]);
-  }, 180_000);
+  }, 300_000);
 
   test("without WebGPU is WebAssembly, and says why; asking for WebGPU is an error that changes nothing", async () => {
     const page = await openDigits();

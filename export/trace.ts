@@ -21,7 +21,7 @@ export interface Signature {
   readonly inputs: Readonly<Record<string, PortType>>;
   /** Element types of outputs that are not the tfjs dtype's own, for instance `{ label: "int64" }`. */
   readonly outputs?: Readonly<Record<string, ElementType>>;
-  /** Default channels-first. Channels-batch is for training steps on a CPU, whose batch is fixed. */
+  /** Default channels-first. The others are for training steps on a CPU, whose batch is fixed. */
   readonly convolutions?: ConvolutionLayout;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;

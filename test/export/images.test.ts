@@ -61,6 +61,29 @@ test("its gradients transpose nothing between layers either", () => {
   expect(onInputs(model, "Transpose").length).toBeLessThanOrEqual(2);
 });
 
+test("convolutions over blocks reorder images at the entry and the exit alone, and add biases themselves", () => {
+  const layer = (x: tf.Tensor, filter: tf.Tensor, bias: tf.Tensor) =>
+    tf.leakyRelu(tf.add(tf.conv2d(x4(x), x4(filter), 1, "same"), bias), 0.2);
+  const float32 = (...shape: number[]) => ({ type: "float32", shape }) as const;
+  const { nodes } = trace(
+    ({ x, f, b }) => ({
+      y: layer(layer(x as tf.Tensor, f as tf.Tensor, b as tf.Tensor), f as tf.Tensor, b as tf.Tensor),
+    }),
+    { inputs: { x: float32(2, 5, 6, 16), f: float32(3, 3, 16, 16), b: float32(16) }, convolutions: "blocks-of-8" },
+  );
+  const ops = nodes
+    .map(({ op }) => op.replace(/.*:/, "blocked "))
+    .filter((op) => op !== "Reshape" && op !== "Identity");
+  expect(ops.sort()).toEqual([
+    "Transpose", // of the filter, once
+    "blocked Conv",
+    "blocked Conv",
+    "blocked ReorderInput", // of the image
+    "blocked ReorderInput", // of the filter
+    "blocked ReorderOutput",
+  ]);
+});
+
 const RUNS: readonly (readonly [string, (x: tf.Tensor) => tf.Tensor])[] = [
   ["convolution", (x) => tf.conv2d(x4(x), x4(weights(3, 3, 2, 3)), 2, "same")],
   ["depthwise convolution", (x) => tf.depthwiseConv2d(x4(x), x4(weights(3, 3, 2, 2)), 1, "same")],

@@ -15,6 +15,8 @@ export interface Listening {
 /** How often connections are looked at: for their time limits, and while the server closes; in milliseconds. */
 const CHECK = 500;
 const SWEEP = 20;
+/** A connection that asked nothing for so long, in milliseconds, is none that is about to ask. */
+const SILENT = 250;
 /** Longer than load balancers keep theirs, so that they close first and no request meets a closed door. */
 const KEEP_ALIVE = 75_000;
 
@@ -47,11 +49,12 @@ export async function listen(
     close: (graceMs) => close(server, silent, graceMs),
   };
 }
-function close(server: Server, silent: ReadonlySet<Socket>, graceMs: number): Promise<void> {
+function close(server: Server, silent: ReadonlyMap<Socket, number>, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const sweep = () => {
       server.closeIdleConnections();
-      for (const socket of silent) if (socket.bytesRead === 0) socket.destroy();
+      const before = performance.now() - SILENT;
+      for (const [socket, since] of silent) if (socket.bytesRead === 0 && since < before) socket.destroy();
     };
     const sweeping = setInterval(sweep, SWEEP);
     const cut = setTimeout(() => server.closeAllConnections(), graceMs);
@@ -64,11 +67,11 @@ function close(server: Server, silent: ReadonlySet<Socket>, graceMs: number): Pr
   });
 }
 
-/** Connections that have asked nothing yet. Browsers open some ahead, and Node does not count them as idle. */
-function silentSockets(server: Server): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
+/** Connections that have asked nothing yet, and since when. Browsers open some ahead; Node does not count them as idle. */
+function silentSockets(server: Server): ReadonlyMap<Socket, number> {
+  const sockets = new Map<Socket, number>();
   server.on("connection", (socket) => {
-    sockets.add(socket);
+    sockets.set(socket, performance.now());
     socket.once("close", () => sockets.delete(socket));
   });
   server.on("request", ({ socket }) => sockets.delete(socket));

@@ -37,7 +37,7 @@ export function ask(port: number, path: string, { method, headers = {}, body, ag
 }
 
 /** Posts JSON. */
-export function post(port: number, path: string, json: unknown, agent?: Agent): Promise<Answer> {
-  const headers = { "content-type": "application/json" };
-  return ask(port, path, { headers, body: JSON.stringify(json), ...(agent && { agent }) });
+export function post(port: number, path: string, json: unknown, more: Omit<Ask, "body"> = {}): Promise<Answer> {
+  const headers = { "content-type": "application/json", ...more.headers };
+  return ask(port, path, { ...more, headers, body: JSON.stringify(json) });
 }

@@ -1,0 +1,155 @@
+"""Checks what `subspan export --target` writes with the engines' own Python packages.
+
+    SUBSPAN_TARGETS=folder npx vitest run test/export/targets.test.ts
+    .venv/targets/bin/python test/interop/check_targets.py folder
+
+Triton's model_config schema parses config.pbtxt, and every port is the graph's; KServe's SDK builds the same objects; Spark
+(`local[2]`) and the class for Ray Data assign 100,000 rows, their outputs equal to the byte to those of `subspan assign`.
+"""
+
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import yaml
+
+failures = []
+
+
+def check(name, isRight, detail=""):
+    print(f"{'ok  ' if isRight else 'FAIL'} {name} {detail}".rstrip())
+    if not isRight:
+        failures.append(name)
+
+
+def module(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def triton(folder):
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2
+
+    (path,) = folder.glob("*/config.pbtxt")
+    config = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+    session = onnxruntime.InferenceSession(str(path.parent / "1" / "model.onnx"))
+    types = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(uint8)": "TYPE_UINT8"}
+
+    def ours(port):
+        sizes = list(port.reshape.shape) if port.HasField("reshape") else list(port.dims)
+        return port.name, model_config_pb2.DataType.Name(port.data_type), sizes
+
+    graph = lambda ports: [(port.name, types[port.type], port.shape[1:]) for port in ports]
+    check("triton: name is the folder's", config.name == path.parent.name)
+    check("triton: inputs", [*map(ours, config.input)] == graph(session.get_inputs()))
+    check("triton: outputs", [*map(ours, config.output)] == graph(session.get_outputs()))
+    check("triton: batches by itself", config.max_batch_size > 0 and config.HasField("dynamic_batching"))
+
+
+def kserve(folder):
+    from kserve import V1beta1InferenceService, V1beta1InferenceServiceSpec, V1beta1ModelFormat, V1beta1ModelSpec, V1beta1PredictorSpec
+    from kubernetes.client import ApiClient, V1ObjectMeta, V1ResourceRequirements
+
+    for path in sorted(folder.glob("*inference-service.yaml")):
+        found = yaml.safe_load(path.read_text())
+        model = found["spec"]["predictor"]["model"]
+        form = model["modelFormat"]
+        resources = model.get("resources")
+        built = V1beta1InferenceService(
+            api_version="serving.kserve.io/v1beta1",
+            kind="InferenceService",
+            metadata=V1ObjectMeta(name=found["metadata"]["name"]),
+            spec=V1beta1InferenceServiceSpec(
+                predictor=V1beta1PredictorSpec(
+                    model=V1beta1ModelSpec(
+                        model_format=V1beta1ModelFormat(name=form["name"], version=form.get("version")),
+                        protocol_version="v2",
+                        storage_uri=model["storageUri"],
+                        resources=resources and V1ResourceRequirements(requests=resources["requests"], limits=resources["limits"]),
+                    )
+                )
+            ),
+        )
+        check(f"kserve: {path.name} is what the SDK builds", ApiClient().sanitize_for_serialization(built) == found)
+    runtime = yaml.safe_load((folder / "subspan-runtime.yaml").read_text())
+    from kserve import V1alpha1ServingRuntimeSpec, V1alpha1SupportedModelFormat
+
+    known = {"containers", "supportedModelFormats", "protocolVersions"}
+    check("kserve: the runtime has the SDK's fields", known <= set(V1alpha1ServingRuntimeSpec.attribute_map.values()))
+    form = runtime["spec"]["supportedModelFormats"][0]
+    built = V1alpha1SupportedModelFormat(name="subspan", version="1", auto_select=True)
+    check("kserve: the runtime's model format is what the SDK builds", ApiClient().sanitize_for_serialization(built) == form)
+
+
+def job(folder):
+    from kubernetes.client import ApiClient, V1Job
+
+    class Response:
+        def __init__(self, data):
+            import json
+
+            self.data = json.dumps(data)
+
+    found = yaml.safe_load((folder / "job.yaml").read_text())
+    built = ApiClient().deserialize(Response(found), V1Job)
+    check("k8s-job: Kubernetes' client reads it and writes the same", ApiClient().sanitize_for_serialization(built) == found)
+
+
+def equal(name, got, expected):
+    for column in ("label", "confidence", "novelty"):
+        same = np.asarray(got[column], expected[column].dtype).tobytes() == expected[column].tobytes()
+        check(f"{name}: {column} equal to the byte", same, f"({len(expected[column])} rows)")
+
+
+def spark(folder, rows, expected):
+    from pyspark.sql import SparkSession
+
+    began = time.monotonic()
+    builder = SparkSession.builder.master("local[2]").appName("subspan").config("spark.ui.enabled", "false")
+    session = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "2560").getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    session.sparkContext.addFile(str(folder / "model.onnx"))
+    session.sparkContext.addPyFile(str(folder / "subspan_spark.py"))
+    ours = module(folder / "subspan_spark.py")
+    sys.modules["subspan_spark"] = ours
+    frame = session.read.parquet(str(rows))
+    assigned = frame.mapInPandas(ours.assign_frames, ours.SCHEMA).orderBy("index").toPandas()
+    none = frame.limit(0).mapInPandas(ours.assign_frames, ours.SCHEMA).toPandas()
+    session.stop()
+    equal("spark", assigned, expected)
+    check("spark: no rows", len(none) == 0, f"({time.monotonic() - began:.0f} s in all)")
+
+
+def ray(folder, rows, expected):
+    import pandas
+
+    ours = module(folder / "subspan_ray.py")
+    assign = ours.Assign()
+    frame = pandas.read_parquet(rows)
+    batches = [frame.iloc[i : i + ours.BATCH] for i in range(0, len(frame), ours.BATCH)]
+    results = [assign({"index": batch["index"].to_numpy(), "x": batch["x"].to_numpy()}) for batch in batches]
+    equal("ray", {name: np.concatenate([result[name] for result in results]) for name in results[0]}, expected)
+
+
+def main(folder):
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    expected = dict(np.load(folder / "labels.npz"))
+    triton(folder / "triton")
+    kserve(folder / "kserve")
+    triton(folder / "kserve" / "triton")
+    job(folder / "k8s-job")
+    ray(folder / "ray", folder / "rows.parquet", expected)
+    spark(folder / "spark", folder / "rows.parquet", expected)
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve()))

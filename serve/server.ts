@@ -9,6 +9,7 @@ import type { CorsOrigins } from "./http/cors.ts";
 import { type HandlerParts, logCall, requestHandler } from "./http/handler.ts";
 import { listen } from "./http/listen.ts";
 import { findPage } from "./http/page.ts";
+import { Tracing } from "./http/tracing.ts";
 import { LIMITS, type Limits } from "./limits.ts";
 import { jsonLogger, type Logger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
@@ -50,6 +51,8 @@ export interface ServeOptions {
   readonly graceMs?: number;
   /** Silent unless said. */
   readonly logger?: Logger;
+  /** An OpenTelemetry collector to send traces to: "http://localhost:4318". None unless said. */
+  readonly otlp?: string;
 }
 
 /** A model that is served. */
@@ -95,8 +98,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const notReady = () => (draining ? "the server closes" : pool.alive === 0 ? "no worker is there" : undefined);
     const { host, port, limits, cors, tokens, watchMs, lingerMs, graceMs } = settings;
     const access = new Access(tokens, host);
+    const traced = settings.otlp !== undefined;
     const app = createApp({ ...parts, version: packageVersion(), access, notReady, page: await findPage() });
-    const handler = requestHandler({ app, cors, draining: () => draining, onAnswered: parts.onAnswered });
+    const handler = requestHandler({ app, cors, traced, draining: () => draining, onAnswered: parts.onAnswered });
     const listening = await listen(handler, host, port, limits);
     const watch = () => {
       watching = setTimeout(() => void repository.refresh().then(watch), watchMs).unref();
@@ -167,7 +171,7 @@ function checkNumbers(numbers: Readonly<Record<string, number>>, least: number):
 
 /** All that is inside, connected; nothing is loaded yet. */
 function assemble({ bundles }: ServeOptions, settings: Settings) {
-  const { workers, limits, maxBatch, maxDelayMs, precision, logger } = settings;
+  const { workers, limits, maxBatch, maxDelayMs, precision, logger, otlp } = settings;
   const metrics = new Metrics(() => ({
     queuedRequests: batcher.waiting,
     queuedBytes: budget.taken,
@@ -197,9 +201,11 @@ function assemble({ bundles }: ServeOptions, settings: Settings) {
       logger.info({ model: name, version }, "model unloaded");
     },
   });
+  const tracing = otlp === undefined ? undefined : new Tracing(otlp, logger);
   const onAnswered: HandlerParts["onAnswered"] = (incoming, status, call, ms) => {
     metrics.http(incoming.method ?? "", status);
     logCall(logger, incoming, status, call, ms);
+    tracing?.record(incoming, status, call, ms);
     if (call.served === undefined) return;
     const { name, version, statistics } = call.served;
     metrics.inference(name, version, status, ms);
@@ -207,7 +213,7 @@ function assemble({ bundles }: ServeOptions, settings: Settings) {
   };
   const dispose = async () => {
     batcher.close();
-    await pool.dispose();
+    await Promise.all([pool.dispose(), tracing?.close()]);
   };
   const batching = { maxBatch, maxDelayMs, workers };
   return { metrics, pool, budget, batcher, repository, limits, batching, onAnswered, dispose };

@@ -77,6 +77,7 @@ function serveOptions(bundles: readonly string[], options: Options): ServeOption
     graceMs: options.duration("drain") ?? GRACE_MS,
     watchMs: options.has("watch") ? WATCH_MS : 0,
     cors: options.list("cors"),
+    ...given("otlp", process.env.OTEL_EXPORTER_OTLP_ENDPOINT),
     ...given("host", options.text("host")),
     ...given("workers", options.integer("workers", 1)),
     ...given("threads", options.integer("threads", 1)),

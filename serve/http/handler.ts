@@ -11,12 +11,14 @@ export interface HandlerParts {
   readonly app: Hono<{ Bindings: Bindings }>;
   readonly cors: CorsOrigins;
   readonly draining: () => boolean;
+  /** Whether requests that are in no trace begin one. */
+  readonly traced: boolean;
   /** Hears of every request once its answer is through, or its client gone. */
   readonly onAnswered: (incoming: IncomingMessage, status: number, call: Call, ms: number) => void;
 }
 
 /** What Node's server calls with each request: around the routes, what all of them share. */
-export function requestHandler({ app, cors, draining, onAnswered }: HandlerParts): RequestListener {
+export function requestHandler({ app, cors, draining, traced, onAnswered }: HandlerParts): RequestListener {
   const calls = new WeakMap<object, Call>();
   // Without the override, this process's own Request and Response stay what they are.
   const listener = getRequestListener(
@@ -24,7 +26,7 @@ export function requestHandler({ app, cors, draining, onAnswered }: HandlerParts
     { overrideGlobalObjects: false, errorHandler: unreadable },
   );
   return (incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const call = beginCall(incoming, outgoing);
+    const call = beginCall(incoming, outgoing, traced);
     calls.set(incoming, call);
     if (draining()) outgoing.shouldKeepAlive = false;
     outgoing.once("close", () => {

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 
 /** Where a request stands in somebody's trace. */
 export interface TraceContext {
-  /** 32 and 16 hexadecimal digits. */
+  /** 32 and 16 hexadecimal digits; no parent for a trace that begins here. */
   readonly traceId: string;
-  readonly parentId: string;
+  readonly parentId?: string;
   readonly flags: string;
   /** Ours. */
   readonly spanId: string;
@@ -24,6 +24,11 @@ export function traceContext(header: string | undefined): TraceContext | undefin
   if (version === "ff" || (version === "00" && rest !== undefined) || /^0+$/.test(traceId) || /^0+$/.test(parentId))
     return undefined;
   return { traceId, parentId, flags, spanId: randomBytes(8).toString("hex") };
+}
+
+/** A trace that begins here, to be recorded. */
+export function newTrace(): TraceContext {
+  return { traceId: randomBytes(16).toString("hex"), flags: "01", spanId: randomBytes(8).toString("hex") };
 }
 
 export function traceparent({ traceId, spanId, flags }: TraceContext): string {

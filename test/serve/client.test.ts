@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { InferenceClient, ServerError } from "../../serve/client.ts";
 import type { RunningServer } from "../../serve/index.ts";
@@ -85,4 +86,9 @@ test("a refusal is an error with its status and what the server said", async () 
   await expect(wrong).rejects.toThrow(new ServerError(400, "images: expected UINT8, got FP32"));
   await expect(new InferenceClient(server.url).metadata("toy")).rejects.toMatchObject({ status: 401 });
   await expect(client.metadata("../toy")).rejects.toMatchObject({ status: 404 });
+});
+
+test("needs nothing: the client's file imports none", async () => {
+  const text = await readFile(new URL("../../serve/client.ts", import.meta.url), "utf8");
+  expect(text).not.toMatch(/^\s*import |\bimport\(|\bfrom "/m);
 });

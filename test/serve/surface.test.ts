@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -246,6 +248,32 @@ describe("for people and browsers", () => {
     expect(other.headers["x-request-id"]).toMatch(/^\w+-\w+$/);
     expect(other.headers).not.toHaveProperty("traceparent");
   });
+});
+
+test("traces go to a collector, those begun elsewhere under their parent", async () => {
+  const bodies: string[] = [];
+  const collector = createServer(async (incoming, outgoing) => {
+    let body = "";
+    for await (const chunk of incoming) body += chunk;
+    bodies.push(body);
+    outgoing.end("{}");
+  });
+  await once(collector.listen(0, "127.0.0.1"), "listening");
+  const other = await open({ otlp: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/` });
+  const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
+  const one = { inputs: [{ ...image, data: [...bytes] }] };
+  await post(other.port, INFER, one, { headers });
+  const begun = await post(other.port, INFER, one);
+  await post(other.port, INFER, one, { headers: { traceparent: headers.traceparent.replace(/01$/, "00") } });
+  await other.close();
+  collector.close();
+  const { spans } = JSON.parse(bodies.join("")).resourceSpans[0].scopeSpans[0];
+  expect(spans).toMatchObject([
+    { traceId: "0af7651916cd43dd8448eb211c80319c", parentSpanId: "b7ad6b7169203331", name: "POST toy" },
+    { traceId: (begun.headers.traceparent as string).split("-")[1], name: "POST toy" },
+  ]);
+  expect(spans[0].attributes).toContainEqual({ key: "subspan.rows", value: { intValue: 2 } });
+  expect(BigInt(spans[0].endTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(spans[0].startTimeUnixNano));
 });
 
 describe("access", () => {

@@ -9,7 +9,7 @@ export type Declared = ReadonlyMap<string, { readonly takesValue: boolean }>;
 /** "--out <file>" -> out, which takes a value; "--json" -> json, which takes none; "-h, --help" -> help. */
 export function declaredOptions(flags: Iterable<string>): Declared {
   return new Map(
-    Array.from(flags, (flag) => [/--([a-z-]+)/.exec(flag)?.[1] ?? flag, { takesValue: /[<[]/.test(flag) }] as const),
+    Array.from(flags, (flag) => [/--([a-z0-9-]+)/.exec(flag)?.[1] ?? flag, { takesValue: /[<[]/.test(flag) }] as const),
   );
 }
 

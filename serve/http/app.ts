@@ -3,9 +3,11 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { type Context, Hono } from "hono";
 import type { Metrics } from "../metrics.ts";
 import { HttpProblem, problemAnswer } from "../problem.ts";
+import { parseJson } from "../protocol/json.ts";
 import { type Batching, EXTENSIONS, modelConfiguration, modelMetadata } from "../protocol/metadata.ts";
 import type { ServedVersion } from "../repository/repository.ts";
 import type { Access, Scope } from "./access.ts";
+import { readBody } from "./body.ts";
 import { bundleFile, bundleList } from "./bundles.ts";
 import type { Call } from "./call.ts";
 import { DOCS_FILES } from "./docs-page.ts";
@@ -30,6 +32,8 @@ export interface AppParts extends Inference {
   readonly notReady: () => string | undefined;
   readonly page: Page;
 }
+
+const INDEX_BYTES = 2 ** 16;
 
 type Ctx = Context<{ Bindings: Bindings }>;
 
@@ -92,7 +96,7 @@ function serverRoutes(parts: AppParts): Readonly<Record<string, Route>> {
     "/v2/health/ready": get("open", () => readiness(notReady())),
     "/v2/models/stats": get("inference", () => statistics(repository.versions)),
     "/v2/repository/index": post("admin", async (c) => {
-      const { ready } = (await c.req.json().catch(() => ({}))) as { ready?: unknown };
+      const { ready } = await indexRequest(c, parts);
       return repository.index().filter(({ state }) => ready !== true || state === "READY");
     }),
     "/v2/repository/models/:model/load": post("admin", async (c) => {
@@ -150,6 +154,15 @@ function modelRoutes(parts: AppParts): Readonly<Record<string, Route>> {
     "/infer": run("infer"),
     "/assign": run("assign"),
   };
+}
+
+/** What the index is asked for: an object, or nothing. @throws {HttpProblem} 400. */
+async function indexRequest({ env }: Ctx, { budget, limits }: AppParts): Promise<{ readonly ready?: unknown }> {
+  const { pieces, size } = await readBody(env.incoming, INDEX_BYTES, budget);
+  budget.give(size);
+  const json = size === 0 ? {} : parseJson(Buffer.concat(pieces), limits.jsonDepth);
+  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
+  throw new HttpProblem(400, 'body: expected {"ready": true} or none');
 }
 
 /** @throws {HttpProblem} 503. */

@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { SubspanError } from "../../runtime/node.ts";
 import type { Limits } from "../limits.ts";
-import { HttpProblem, type ProblemAnswer, problemAnswer } from "../problem.ts";
+import { HttpProblem, problemAnswer } from "../problem.ts";
 
 /** A server that listens. */
 export interface Listening {
@@ -33,9 +34,17 @@ export async function listen(
   { headersMs, requestMs, sockets }: Pick<Limits, "headersMs" | "requestMs" | "sockets">,
 ): Promise<Listening> {
   const times = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: CHECK };
-  const server = createServer({ ...times, keepAliveTimeout: KEEP_ALIVE, noDelay: true }, answer);
+  // A missing host is answered with the others, in JSON.
+  const options = { ...times, keepAliveTimeout: KEEP_ALIVE, noDelay: true, requireHostHeader: false };
+  const server = createServer(options, answer);
   server.maxConnections = sockets;
   server.on("clientError", answerMalformed);
+  server.on("connect", (_, socket) =>
+    refuse(socket, new HttpProblem(405, "CONNECT: no proxy", { allow: "GET, HEAD, POST" })),
+  );
+  server.on("checkExpectation", ({ headers }, { socket }) => {
+    if (socket !== null) refuse(socket, new HttpProblem(417, `expect: ${JSON.stringify(headers.expect)} is not met`));
+  });
   const silent = silentSockets(server);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
@@ -79,19 +88,21 @@ function silentSockets(server: Server): ReadonlyMap<Socket, number> {
 }
 
 /** What is not HTTP gets its `{"error"}` too, where there is somebody to read it. */
-function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const { status, body } = malformedAnswer(error);
+function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) socket.destroy();
+  else refuse(socket, malformed(error));
+}
+
+function refuse(socket: Duplex, problem: HttpProblem): void {
+  const { status, headers, body } = problemAnswer(problem);
   const text = JSON.stringify(body);
-  const head = ["content-type: application/json", `content-length: ${Buffer.byteLength(text)}`, "connection: close"];
+  const told = { "content-type": "application/json", "content-length": Buffer.byteLength(text), connection: "close" };
+  const head = Object.entries({ ...headers, ...told }).map(([name, value]) => `${name}: ${value}`);
   socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...head, "", text].join("\r\n"));
 }
 
-function malformedAnswer({ code, message }: NodeJS.ErrnoException): ProblemAnswer {
-  if (code === "HPE_HEADER_OVERFLOW") return problemAnswer(new HttpProblem(431, "headers: too long"));
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return problemAnswer(new HttpProblem(408, "request: took too long"));
-  return problemAnswer(new HttpProblem(400, `request: not HTTP: ${message}`));
+function malformed({ code, message }: NodeJS.ErrnoException): HttpProblem {
+  if (code === "HPE_HEADER_OVERFLOW") return new HttpProblem(431, "headers: too long");
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new HttpProblem(408, "request: took too long");
+  return new HttpProblem(400, `request: not HTTP: ${message}`);
 }

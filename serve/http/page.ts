@@ -1,7 +1,7 @@
 /** The browser page: the static files that were built beside this server. */
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { extname, join, sep } from "node:path";
+import { dirname, extname, join, sep } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Context } from "hono";
@@ -18,7 +18,8 @@ export interface Page {
   readonly files: ReadonlyMap<string, PageFile>;
 }
 
-const FOLDER = fileURLToPath(new URL("../../web/", import.meta.url));
+/** Beside this one, once built: a folder of files, none of which is imported. */
+const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "../../web/");
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",

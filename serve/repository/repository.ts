@@ -20,7 +20,7 @@ export interface ServedVersion {
 /** A row of the repository's index. */
 export interface IndexRow {
   readonly name: string;
-  readonly version: string;
+  readonly version?: string;
   readonly state: "READY" | "UNAVAILABLE";
   readonly reason: string;
 }
@@ -139,7 +139,7 @@ export class Repository {
         const why = refused.get(version)?.reason;
         return { name, version, state, reason: why === undefined ? "" : `not loaded: ${why}` };
       });
-      return unloaded || rows.length === 0 ? [{ name, version: "", state: "UNAVAILABLE", reason: "unloaded" }] : rows;
+      return unloaded || rows.length === 0 ? [{ name, state: "UNAVAILABLE", reason: "unloaded" }] : rows;
     });
   }
 

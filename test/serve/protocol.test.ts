@@ -414,6 +414,9 @@ describe("what HTTP can get wrong", () => {
   test.each([
     ["no HTTP", "nonsense\r\n\r\n", 400],
     ["a backslash in the path", "GET /v2\\x HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["no host", "GET /v2 HTTP/1.1\r\n\r\n", 400],
+    ["a proxy's method", "CONNECT example.org:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405],
+    ["an expectation", "GET /v2 HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nConnection: close\r\n\r\n", 417],
     ["a host that is none", "GET /v2 HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
     ["endless headers", `GET /v2 HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(20_000)}\r\n\r\n`, 431],
     ["two lengths", `POST ${infer} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n`, 400],

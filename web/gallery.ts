@@ -37,6 +37,8 @@ export class Gallery {
   #cluster: number | undefined;
   #pages = 1;
   #selected: Sample | undefined;
+  /** Made once: pictures would flicker. */
+  readonly #items = new Map<Sample, HTMLLIElement>();
 
   /** `clusterer` is asked for before every batch: it changes with the device. */
   constructor(clusters: Clusters, clusterer: () => Clusterer<WebImage>, onSelect: (assigned: Assigned) => void) {
@@ -50,7 +52,7 @@ export class Gallery {
     on("samples-csv", () => this.#download());
     on("more", () => this.#showMore());
     byId("order", HTMLSelectElement).addEventListener("change", () => this.#firstPage(), { signal });
-    clusters.addEventListener("change", () => this.#show(), { signal });
+    clusters.addEventListener("change", () => this.#renamed(), { signal });
     this.clear();
   }
 
@@ -62,18 +64,20 @@ export class Gallery {
   /** Assigns samples after those that wait; the first of them is shown as the result. */
   async add(samples: readonly Sample[]): Promise<void> {
     this.#waiting.push(...samples);
-    if (this.#running || samples.length === 0) return;
+    if (this.#running) return;
     this.#running = true;
-    this.#batch = new AbortController();
-    await attempt("Assigning", () => this.#run(this.#batch.signal));
+    while (this.#waiting.length > 0) {
+      this.#batch = new AbortController();
+      await attempt("Assigning", () => this.#run(this.#batch.signal));
+    }
     this.#running = false;
-    this.#waiting = [];
     this.#show();
   }
 
   /** What runs ends, what waits is let go; what is done stays. */
   cancel(): void {
     this.#batch.abort();
+    this.#waiting = [];
     announce("Cancelled; what is assigned stays");
   }
 
@@ -81,6 +85,7 @@ export class Gallery {
     this.#batch.abort();
     this.#waiting = [];
     this.#outcomes = [];
+    this.#items.clear();
     this.#cluster = undefined;
     this.#firstPage();
   }
@@ -97,9 +102,14 @@ export class Gallery {
       }
       this.#showProgress(list.length - before);
       const chunk = this.#waiting.splice(0, CHUNK);
-      const done = await outcomes(this.#clusterer(), chunk, signal);
-      list.push(...done);
-      if (list.length === before + done.length) this.#selectFirst(done);
+      const clusterer = this.#clusterer();
+      try {
+        list.push(...(await outcomes(clusterer, chunk, signal)));
+      } catch (error) {
+        if (signal.aborted || clusterer === this.#clusterer()) throw error;
+        this.#waiting.unshift(...chunk); // the device was changed meanwhile
+      }
+      if (list.length <= before + CHUNK) this.#selectFirst(list.slice(before));
     }
     const assigned = list.length - before;
     const seconds = (performance.now() - began) / 1000;
@@ -116,13 +126,22 @@ export class Gallery {
 
   #select(assigned: Assigned): void {
     this.#selected = assigned.sample;
-    for (const button of byId("gallery", HTMLElement).querySelectorAll("button"))
-      button.setAttribute("aria-current", String(button.dataset.name === assigned.sample.name));
+    this.#markSelected();
     this.#onSelect(assigned);
+  }
+
+  #markSelected(): void {
+    for (const [sample, item] of this.#items)
+      item.firstElementChild!.setAttribute("aria-current", String(sample === this.#selected));
   }
 
   #firstPage(): void {
     this.#pages = 1;
+    this.#show();
+  }
+
+  #renamed(): void {
+    this.#items.clear();
     this.#show();
   }
 
@@ -159,13 +178,20 @@ export class Gallery {
     );
     const shown = own.slice(0, this.#pages * PAGE);
     byId("gallery", HTMLElement).replaceChildren(...shown.map((one) => this.#item(one)));
+    this.#markSelected();
     byId("more", HTMLElement).hidden = shown.length === own.length;
     const part = shown.length < own.length ? `, ${count(shown.length)} shown` : "";
     byId("samples-summary", HTMLElement).textContent =
       `${plural(all.length, "sample")} assigned${part}${this.#running ? "" : this.#speed}`;
   }
 
-  #item({ sample, verdict }: Assigned): HTMLLIElement {
+  #item(assigned: Assigned): HTMLLIElement {
+    const item = this.#items.get(assigned.sample) ?? this.#newItem(assigned);
+    this.#items.set(assigned.sample, item);
+    return item;
+  }
+
+  #newItem({ sample, verdict }: Assigned): HTMLLIElement {
     const name = this.#clusters.name(verdict.label);
     const kind = familiarity(verdict.novelty);
     const button = make(
@@ -173,8 +199,6 @@ export class Gallery {
       {
         type: "button",
         title: sample.name,
-        data: { name: sample.name },
-        aria: { current: String(sample === this.#selected) },
       },
       ...(isImage(sample.given) ? [pictureElement(sample.given, "image")] : []),
       this.#clusters.chip(verdict.label),

@@ -56,5 +56,5 @@ function rungs(request: DeviceRequest, strict: boolean, ladder: readonly Device[
 /** The first line of an error's message, without the source position ONNX Runtime puts before it. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return (text.split("\n")[0] ?? "").replace(/^\/\S+:\d+ .*?(?=[A-Z][a-z]+ed to )/, "").slice(0, 400);
+  return (text.split("\n")[0] ?? "").replace(/^\/\S+:\d+ .*?(?=[A-Z][a-z]+ed to |CU\w+ failure)/, "").slice(0, 400);
 }

@@ -10,6 +10,6 @@ serveEngine<EncodedImage>(
     post: (message, transfer) => port.postMessage(message, transfer),
     listen: (listener) => port.on("message", listener),
   },
-  openNodeSession,
+  (setup) => openNodeSession(setup),
   decodeImage,
 );

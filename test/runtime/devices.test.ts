@@ -1,6 +1,9 @@
-import { expect, test } from "vitest";
+import * as ort from "onnxruntime-node";
+import { describe, expect, test } from "vitest";
 import { type Device, reasonOf, walkLadder } from "../../runtime/devices.ts";
-import { loadClusterer } from "../../runtime/node.ts";
+import type { Runtime } from "../../runtime/engine.ts";
+import { loadClusterer, openModel } from "../../runtime/node.ts";
+import { openNodeSession } from "../../runtime/node-session.ts";
 import { loadClusterer as loadInBrowser } from "../../runtime/web.ts";
 import { toyModel } from "./toy.ts";
 
@@ -64,4 +67,60 @@ test("the browser's door runs on wasm, also in Node, and agrees with Node's", as
   for (const [i, p] of ours!.confidence.entries()) expect(p).toBeCloseTo(theirs!.confidence[i]!, 6);
   expect((await wasm.assign({ data: new Uint8Array(0), shape: [0, 2, 2, 1] })).count).toBe(0);
   await Promise.all([wasm.dispose(), cpu.dispose()]);
+});
+
+describe("CUDA, of which this machine has none: a runtime that fails as ONNX Runtime does", () => {
+  const bridge =
+    "/onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:2210 onnxruntime::Provider& onnxruntime::ProviderLibrary::Get() [ONNXRuntimeError] : 1 : FAIL : ";
+  const library = (name: string) =>
+    `${bridge}Failed to load library libonnxruntime_providers_cuda.so with error: ${name}: cannot open shared object file: No such file or directory`;
+  const call = (failure: string) =>
+    `/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:129 std::conditional_t<THRW, void, onnxruntime::common::Status> onnxruntime::CudaCall(...) ${failure} ; GPU=0 ; hostname=box ; file=cuda_execution_provider.cc ; line=282 ; expr=cudaSetDevice(info_.device_id);`;
+  const texts: readonly (readonly [string, RegExp])[] = [
+    [library("libcublasLt.so.12"), /^Failed to load .*libcublasLt\.so\.12.*\(install the CUDA version/],
+    [library("libcudnn.so.9"), /libcudnn\.so\.9.*\(install cuDNN 9/],
+    [library("libonnxruntime_providers_shared.so"), /\(install what is named there/],
+    [
+      `${bridge}LoadLibrary failed with error 126 "" when trying to load "onnxruntime_providers_cuda.dll"`,
+      /error 126.*\(install what/,
+    ],
+    [call("CUDA failure 100: no CUDA-capable device is detected"), /failure 100.*\(there is no NVIDIA GPU/],
+    [
+      call("CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version"),
+      /\(install a newer NVIDIA driver/,
+    ],
+    [
+      call("CUDA failure 209: no kernel image is available for execution on the device"),
+      /\(this GPU is older or newer/,
+    ],
+    [call("CUDA failure 2: out of memory"), /\(the GPU's memory is full/],
+    [call("CUDNN failure 1001: CUDNN_STATUS_NOT_INITIALIZED"), /\(install cuDNN 9/],
+    ["CUDA execution provider is not enabled in this build. ", /\(onnxruntime-node has CUDA on/],
+    ["something nobody has seen", /^something nobody has seen$/],
+  ];
+  const bundle = openModel(toyModel());
+  const setup = { model: bundle.model, manifest: bundle.manifest, threads: undefined };
+
+  test.each(texts)("%s", async (text, reason) => {
+    const asked: unknown[] = [];
+    const runtime: Runtime = {
+      Tensor: ort.Tensor as unknown as Runtime["Tensor"],
+      InferenceSession: {
+        create: async (model, options) => {
+          asked.push(options.executionProviders);
+          if (options.executionProviders?.includes("cuda")) throw new Error(text);
+          return ort.InferenceSession.create(model, options);
+        },
+      },
+    };
+    const open = (device: Device) => openNodeSession({ ...setup, device }, runtime);
+    const { device, failures, opened } = await walkLadder("cuda", false, ["cuda", "cpu"], open);
+    expect({ device, failures }).toEqual({
+      device: "cpu",
+      failures: [{ device: "cuda", reason: expect.stringMatching(reason) }],
+    });
+    expect(asked).toEqual([["cuda"], ["cpu"]]);
+    await opened.release();
+    await expect(walkLadder("cuda", true, ["cuda", "cpu"], open)).rejects.toMatchObject({ code: "DEVICE_UNAVAILABLE" });
+  });
 });

@@ -13,7 +13,7 @@ import type { Call } from "./call.ts";
 import { DOCS_FILES } from "./docs-page.ts";
 import { type Inference, runModel } from "./inference.ts";
 import { openApi } from "./openapi.ts";
-import { type Page, PLAIN_PAGE, pageFile } from "./page.ts";
+import { home, type Page, pageFile } from "./page.ts";
 
 /** Of every request, beside what Hono makes of it. */
 export interface Bindings {
@@ -123,7 +123,7 @@ function serverRoutes(parts: AppParts): Readonly<Record<string, Route>> {
     "/bundles/:model/:file{.+}": get("inference", (c) =>
       bundleFile(c, repository.get(name(c)), c.req.param("file") as string),
     ),
-    "/": get("open", (c) => (page.files.has("/index.html") ? pageFile(c, page, "/index.html") : c.html(PLAIN_PAGE))),
+    "/": get("open", (c) => home(c, page, repository.names)),
     ...Object.fromEntries([...page.files.keys()].map((path) => [path, get("open", (c) => pageFile(c, page, path))])),
   };
 }

@@ -1,6 +1,6 @@
 /** The browser page: the static files that were built beside this server. */
 import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, extname, join, sep } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -69,13 +69,35 @@ export function pageFile(c: Context, { files }: Page, path: string): Response {
   return c.body(Readable.toWeb(createReadStream(file)) as ReadableStream, 200, told);
 }
 
-/** Where there is no page. */
-export const PLAIN_PAGE = `<!doctype html>
+/**
+ * What a person sees first: the page with the one bundle there is, or with the one its address names; where there are
+ * several a list of them; and a few words where the page was not built.
+ *
+ * @param models - their names, which hold no character that HTML gives a meaning.
+ */
+export async function home(c: Context, { files }: Page, models: readonly string[]): Promise<Response> {
+  const index = files.get("/index.html");
+  const chosen = c.req.query("bundle") !== undefined;
+  if (index === undefined || (models.length !== 1 && !chosen)) return c.html(listPage(index !== undefined, models));
+  const html = await readFile(index.file, "utf8");
+  const meta = `<meta name="subspan-bundle" content="/bundles/${models[0]}">`;
+  return c.html(chosen ? html : html.replace("<head>", `<head>\n${meta}`), 200, HEADERS);
+}
+
+function listPage(built: boolean, models: readonly string[]): string {
+  const item = (name: string) => `<li>${built ? `<a href="/?bundle=/bundles/${name}">${name}</a>` : name}</li>`;
+  const note = built
+    ? "Assign in the browser, with:"
+    : "The page that assigns in the browser is not part of this build.";
+  return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>subspan</title>
 <h1>subspan</h1>
 <p>This server assigns samples to clusters. <a href="/docs">How to ask it</a>.</p>
-<p>The page that assigns in the browser is not part of this build.</p>
+<p>${note}</p>
+<ul>${models.map(item).join("")}</ul>
 </html>
 `;
+}

@@ -88,6 +88,11 @@ export class Repository {
     for (const source of this.#sources) await this.#load(source, { firstTime: true });
   }
 
+  /** Of models that have a version to serve. */
+  get names(): readonly string[] {
+    return [...this.#models.values()].filter(({ versions }) => versions.size > 0).map(({ name }) => name);
+  }
+
   get versions(): readonly ServedVersion[] {
     return [...this.#models.values()].flatMap(({ versions }) => [...versions.values()]);
   }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -216,10 +216,27 @@ describe("for people and browsers", () => {
     for (const name of names) expect((await ask(port, name)).status).toBe(200);
   });
 
-  test("the root is a page, built or plain", async () => {
-    const { status, headers, text } = await ask(port, "/");
-    expect([status, headers["content-type"]]).toEqual([200, expect.stringMatching(/^text\/html/)]);
-    expect(text).toContain("subspan");
+  test("the page opens the one bundle there is, isolated so that WebAssembly may use threads", async () => {
+    const plain = await ask(port, "/");
+    expect([plain.status, plain.text]).toEqual([200, expect.stringContaining("<li>toy</li><li>vectors</li>")]);
+    const web = join(built.folder, "dist/web");
+    await mkdir(join(web, "assets"), { recursive: true });
+    await writeFile(join(web, "index.html"), "<!doctype html><head><title>page</title></head>");
+    await writeFile(join(web, "assets/ort.wasm"), "wasm");
+    await using other = await open();
+    const { headers, text } = await ask(other.port, "/");
+    expect(text).toContain('<head>\n<meta name="subspan-bundle" content="/bundles/toy">');
+    const isolated = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+    expect(headers).toMatchObject({ ...isolated, "content-type": expect.stringMatching(/^text\/html/) });
+    const wasm = await ask(other.port, "/assets/ort.wasm");
+    expect([wasm.text, wasm.headers]).toEqual([
+      "wasm",
+      expect.objectContaining({ ...isolated, "content-type": "application/wasm", "content-length": "4" }),
+    ]);
+    const again = { headers: { "if-none-match": wasm.headers.etag as string } };
+    expect((await ask(other.port, "/assets/ort.wasm", again)).status).toBe(304);
+    expect((await ask(other.port, "/assets/..%2findex.html")).status).toBe(404);
+    await rm(web, { recursive: true });
   });
 
   test("a bundle is served as it was checked, and a loader takes it", async () => {

@@ -4,6 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { writeBundle } from "../../export/bundle.ts";
+import { writeNpz } from "../../train/data/index.ts";
+import { Random } from "../../train/random.ts";
+import { toyContent } from "../export/toy-clusterer.ts";
 import { TINY_SETTINGS, temporaryFolder, writeTiny } from "./tiny-cli.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -90,5 +94,36 @@ describe("the program", () => {
     });
     await new Promise((resolve) => child.on("close", resolve));
     expect(errors).toBe("");
+  });
+});
+
+describe("a Job of shards", () => {
+  test("whose processes are killed and started again gives what one process gives", async () => {
+    await writeBundle(at("toy"), await toyContent());
+    const random = new Random(1, "job");
+    const data = Float32Array.from({ length: 4 * 5000 }, () => 8 * random.uniform());
+    await writeNpz(at("x.npz"), { x: { data, shape: [5000, 4] } });
+    const assign = (out: string, ...shard: string[]) => [
+      "assign",
+      "toy",
+      "x.npz",
+      "--device",
+      "cpu",
+      "--out",
+      out,
+      ...shard,
+    ];
+    const pod = (index: number) => assign(`labels-${index}.csv`, "--shard", `${index}/3`);
+    for (const milliseconds of [400, 800, 1600]) {
+      const child = spawn(process.execPath, [at("dist/cli/main.js"), ...pod(1)], { cwd: at(".") });
+      const closed = new Promise((resolve) => child.on("close", resolve));
+      setTimeout(() => child.kill("SIGKILL"), milliseconds);
+      await closed;
+    }
+    for (const index of [0, 1, 2, 1]) expect((await program(pod(index))).code).toBe(0);
+    await program(assign("whole.csv"));
+    const shards = [0, 1, 2].map((index) => `labels-${index}.csv`);
+    expect(await program(["merge", ...shards, "--out", "merged.csv"])).toMatchObject({ code: 0, stderr: "" });
+    expect(await readFile(at("merged.csv"), "utf8")).toBe(await readFile(at("whole.csv"), "utf8"));
   });
 });

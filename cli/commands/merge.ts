@@ -12,7 +12,7 @@ export const merge: Command = {
     ["--out <file>", "The whole; it ends as the shards do: .csv, .jsonl, .npz or .parquet"],
     ["--json", "The result as JSON"],
   ],
-  examples: ["merge labels-*.csv --out labels.csv"],
+  examples: ["merge labels-*.csv --out labels.csv", "merge shards/*.parquet --out labels.parquet"],
   run,
 };
 

@@ -25,7 +25,8 @@ afterAll(() => folder.remove());
 describe("wrong use exits with 2, one line on stderr and nothing on stdout", () => {
   test.each([
     [["trian"], "no command trian. Did you mean train?"],
-    [["serve"], "no command serve. There are quickstart, train, export, assign, evaluate, report, convert, doctor."],
+    [["serve"], "<bundles...> is missing"],
+    [["cluster"], "no command cluster. There are quickstart, train, export, assign, merge, evaluate, serve, report, "],
     [["train", "--max-tim", "3m"], "unknown option --max-tim. Did you mean --max-time?"],
     [["train"], "--method is needed"],
     [["train", "--method", "dscdan"], "--data is needed"],
@@ -85,14 +86,24 @@ describe("help", () => {
   test("lists the commands that there are", async () => {
     const { code, stdout } = await subspan("--help");
     expect(code).toBe(0);
-    for (const name of ["quickstart", "train", "export", "assign", "evaluate", "report", "convert", "doctor"])
+    for (const name of [
+      "quickstart",
+      "train",
+      "export",
+      "assign",
+      "merge",
+      "evaluate",
+      "serve",
+      "report",
+      "convert",
+      "doctor",
+    ])
       expect(stdout).toContain(name);
-    for (const name of ["serve"]) expect(stdout).not.toContain(name);
   });
 
   test("without a command is wrong use", async () => expect((await subspan()).code).toBe(2));
 
-  test.each(["quickstart", "train", "export", "assign", "evaluate", "report", "convert", "doctor"])(
+  test.each(["quickstart", "train", "export", "assign", "merge", "evaluate", "serve", "report", "convert", "doctor"])(
     "%s has examples",
     async (name) => {
       const { code, stdout } = await subspan(name, "--help");

@@ -56,9 +56,12 @@ export interface ImageFile {
   readonly buffer: Buffer;
 }
 
+let unseen: Promise<Dataset> | undefined;
+
 /** Digits nobody trained on, as PNG files; more files than digits show some again. */
 export async function digitFiles(count: number): Promise<ImageFile[]> {
-  const { samples } = of(await loadSource("digits:unseen"), 250);
+  unseen ??= loadSource("digits:unseen");
+  const { samples } = of(await unseen, 250);
   const [n, height, width] = (samples as Extract<Samples, { kind: "images" }>).shape;
   const size = height * width;
   const pngs = Array.from({ length: Math.min(n, count) }, (_, i) =>

@@ -14,6 +14,7 @@ import { DOCS_FILES } from "./docs-page.ts";
 import { type Inference, runModel } from "./inference.ts";
 import { openApi } from "./openapi.ts";
 import { home, type Page, pageFile } from "./page.ts";
+import { sendJson } from "./send.ts";
 
 /** Of every request, beside what Hono makes of it. */
 export interface Bindings {
@@ -56,7 +57,8 @@ export function createApp(parts: AppParts): Hono<{ Bindings: Bindings }> {
       parts.access.check(scope, incoming.headers.authorization, incoming.headers.origin);
       const answered = await answer(c);
       if (answered instanceof Response) return answered;
-      return outgoing.headersSent || answered === undefined ? RESPONSE_ALREADY_SENT : c.json(answered as object);
+      if (answered !== undefined) sendJson(outgoing, 200, answered);
+      return RESPONSE_ALREADY_SENT;
     });
     app.all(path, (c) => {
       const allow = method === "GET" ? "GET, HEAD" : method;
@@ -69,7 +71,8 @@ export function createApp(parts: AppParts): Hono<{ Bindings: Bindings }> {
   app.onError((error, c) => {
     const { status, body, headers } = problemAnswer(error);
     if (status >= 500) c.env.call.fault = error;
-    return c.json(body, status as 500, headers);
+    sendJson(c.env.outgoing, status, body, headers);
+    return RESPONSE_ALREADY_SENT;
   });
   return app;
 }

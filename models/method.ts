@@ -1,6 +1,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { ZodType } from "zod";
 import type { NumberArray } from "../runtime/samples.ts";
+import type { Ties } from "./assignment/anchors.ts";
 import type { ParameterSpecs, Parameters } from "./parameters.ts";
 
 /** What one sample is: an image [h, w, c] of bytes, or a vector [d] of floats. */
@@ -44,6 +45,8 @@ export interface Phase {
   readonly targets: boolean;
   /** Whether `begin` needs the latents of all samples. */
   readonly latents?: boolean;
+  /** Whether the effective rank of some latents is watched: whether they collapse. */
+  readonly rank?: boolean;
   /** Whether it starts with an adaptive-neighbour graph of the latents, of so many neighbours each. */
   readonly graph?: { readonly neighbours: number };
   /** New parameters, or new values of parameters, when the phase starts, from what was just found. */
@@ -116,8 +119,8 @@ export interface SpectralSettings {
     readonly assignment: "k-means" | "discretise";
     readonly ridge: number;
   };
-  /** Of the read-out "anchors": how many, and how many of them a sample is tied to. */
-  readonly anchors?: { readonly count: number; readonly nonzeros: number };
+  /** Of the read-out "anchors": how many, how many of them a sample is tied to, and by which coefficients. */
+  readonly anchors?: { readonly count: number; readonly nonzeros: number; readonly ties: Ties };
   /** Samples that training takes at most, and what takes more. */
   readonly most?: { readonly samples: number; readonly instead: string };
 }

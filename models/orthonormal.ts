@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 
 /** The identity, [k, k], made from a range. */
-function identity(k: number): tf.Tensor2D {
+export function identity(k: number): tf.Tensor2D {
   const index = tf.range(0, k);
   return tf.cast(tf.equal(tf.reshape(index, [k, 1]), tf.reshape(index, [1, k])), "float32");
 }

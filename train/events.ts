@@ -30,6 +30,8 @@ export type TrainEvent =
       readonly seconds: number;
       /** Share of samples whose soft label changed cluster, where the phase has soft labels. */
       readonly changed?: number;
+      /** Of some latents, where the phase watches it: 1 if they are all one direction, at most their width. */
+      readonly effectiveRank?: number;
       /** How far the mean affinity moved, relative to its norm, where the phase took one. */
       readonly moved?: number;
       /** Why the phase ends with this epoch, if before its last. */

@@ -1,18 +1,24 @@
 import type * as tf from "@tensorflow/tfjs-core";
+import { trace } from "../export/index.ts";
+import { effectiveRank } from "../models/energy.ts";
 import type { Arrays, Method, SpectralSettings } from "../models/index.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import { constants } from "./clusterer-graph.ts";
 import type { SessionSettings } from "./executors/executor.ts";
+import { CompiledFunction } from "./executors/onnx.ts";
 import { BatchFunction } from "./inference.ts";
 import type { Random } from "./random.ts";
 import {
+  type AnchorWeights,
   anchorCentres,
   anchorWeights,
+  type BipartiteClustering,
   bipartiteClustering,
   denseAffinityClustering,
   refinedAffinity,
   ridgeSelfExpression,
   unitRows,
+  walkedAffinity,
 } from "./spectral/index.ts";
 import { type Clustered, centreReadout, extensionRows, gatherRows } from "./structure.ts";
 import { AFFINITY } from "./watch.ts";
@@ -58,21 +64,23 @@ export async function expressionStructure(
   };
 }
 
-/**
- * The clusters of the bipartite graph of samples and anchors, and what places new samples among them.
- *
- * @param latents - of the samples that are clustered, [n, d].
- */
-export async function anchorStructure(
+interface AnchorClustering extends BipartiteClustering {
+  /** Unit rows, [M, d]. */
+  readonly anchors: NumberArray;
+  readonly weights: AnchorWeights;
+}
+
+/** The clusters of the bipartite graph of samples and anchors, tied by coefficients. @param latents - [n, d]. */
+async function anchorClustering(
   method: Method,
   config: object,
   parameters: Arrays,
   latents: NumberArray,
   random: Random,
   session: SessionSettings | undefined,
-): Promise<Clustered> {
+): Promise<AnchorClustering> {
   const { clusters, eigenvectors, anchors: wanted } = method.spectral(config);
-  const { count, nonzeros } = wanted as NonNullable<SpectralSettings["anchors"]>;
+  const { count, ...ties } = wanted as NonNullable<SpectralSettings["anchors"]>;
   const [n, d] = latents.shape as [number, number];
   const anchors = await anchorCentres(unitRows(latents), Math.min(count, n), { iterations: ANCHOR_ITERATIONS, random });
   const stored = { anchors };
@@ -95,18 +103,48 @@ export async function anchorStructure(
         yield coefficients.run(rows.length, BLOCK, () => gatherRows(latents, rows));
       }
     }
-    const size = anchors.shape[0] as number;
-    const weights = await anchorWeights(blocks(), { samples: n, anchors: size, nonzeros: Math.min(nonzeros, size) });
-    const clustering = await bipartiteClustering(weights, { clusters, eigenvectors, random });
-    return {
-      structure: { anchors, rows: clustering.rows, ...centreReadout(clustering.centres) },
-      labels: clustering.labels,
-      metrics: {
-        eigenvectors: clustering.eigenvectors,
-        eigengap: clustering.eigengaps[clustering.eigenvectors - 1] ?? 0,
-      },
-    };
+    const weights = await anchorWeights(blocks(), { samples: n, anchors: anchors.shape[0] as number, ...ties });
+    return { anchors, weights, ...(await bipartiteClustering(weights, { clusters, eigenvectors, random })) };
   } finally {
     await coefficients.dispose();
+  }
+}
+
+/**
+ * The clusters of the bipartite graph, and what places new samples among them.
+ *
+ * @param latents - of the samples that are clustered, [n, d].
+ */
+export async function anchorStructure(...given: Parameters<typeof anchorClustering>): Promise<Clustered> {
+  const { anchors, rows, centres, labels, eigenvectors, eigengaps } = await anchorClustering(...given);
+  return {
+    structure: { anchors, rows, ...centreReadout(centres) },
+    labels,
+    metrics: {
+      eigenvectors,
+      eigengap: eigengaps[eigenvectors - 1] ?? 0,
+      effectiveRank: await latentRank(given[3], given[5]),
+    },
+  };
+}
+
+/** What `Targets` are made of: clusters of the bipartite graph, and for each sample some that it shares anchors with. */
+export async function anchorNeighbourhoods(...given: Parameters<typeof anchorClustering>) {
+  const { labels, eigenvectors, weights } = await anchorClustering(...given);
+  const { neighbours } = given[0].spectral(given[1]);
+  return { labels, eigenvectors, affinity: walkedAffinity(weights, neighbours, given[4]) };
+}
+
+/** `effectiveRank` of latents, [n, d]. */
+export async function latentRank(latents: NumberArray, session: SessionSettings | undefined): Promise<number> {
+  const model = trace(({ z }) => ({ rank: effectiveRank(z as tf.Tensor2D) }), {
+    inputs: { z: { type: "float32", shape: latents.shape } },
+  });
+  const compiled = await CompiledFunction.compile(model, session);
+  try {
+    const { rank } = await compiled.run({ z: latents });
+    return (rank as NumberArray).data[0] as number;
+  } finally {
+    await compiled.dispose();
   }
 }

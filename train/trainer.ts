@@ -16,6 +16,7 @@ import { BatchFunction, samplePort } from "./inference.ts";
 import { Means, Pace } from "./pace.ts";
 import { priorLaplacian } from "./prior-graph.ts";
 import { Random } from "./random.ts";
+import { anchorNeighbourhoods, latentRank } from "./self-expressive.ts";
 import { unitRows } from "./spectral/index.ts";
 import { clusterLatents } from "./structure.ts";
 import { Targets } from "./targets.ts";
@@ -23,6 +24,8 @@ import { Watch } from "./watch.ts";
 
 /** Samples encoded at once outside training steps. */
 export const INFERENCE_BATCH = 500;
+/** Samples that effective rank is watched on: it is at most the width of a latent. */
+const RANK_SAMPLES = 1000;
 
 /** Where training stands: this many steps of this epoch of this phase are done. */
 export interface Position {
@@ -225,6 +228,7 @@ export class Trainer {
           means.result.loss,
           () => stateAt({ phase: index, epoch, step: 0 }).parameters,
         );
+        const effectiveRank = phase.rank && (await this.#rank(step.state.parameters, parameters));
         const seconds = (performance.now() - began) / 1000;
         this.#emit({
           type: "epoch",
@@ -234,6 +238,7 @@ export class Trainer {
           ...means.result,
           seconds,
           ...(changed === undefined ? {} : { changed }),
+          ...(effectiveRank && { effectiveRank }),
           ...watched,
         });
         if (epoch + 1 === epochs || watched.stop !== undefined) {
@@ -255,6 +260,26 @@ export class Trainer {
     const itself = (rows: Int32Array) => this.#batches.rows(rows);
     const [latents] = await this.#overSamples((x, arrays) => method.encode(config, arrays, x), parameters, [itself]);
     return latents as NumberArray;
+  }
+
+  /** Effective rank of the latents of the first samples. */
+  async #rank(updated: Arrays, parameters: Arrays): Promise<number> {
+    const { config, method, samples } = this.#options;
+    const encoder = await BatchFunction.compile(
+      (x, arrays) => method.encode(config, arrays, x),
+      samplePort(samples),
+      { ...parameters, ...updated },
+      this.#executor.session,
+    );
+    try {
+      const n = Math.min(samples.shape[0], RANK_SAMPLES);
+      return latentRank(
+        await encoder.run(n, INFERENCE_BATCH, (rows) => this.#batches.rows(rows)),
+        this.#executor.session,
+      );
+    } finally {
+      await encoder.dispose();
+    }
   }
 
   /** A function of all samples, once for each version of them. */
@@ -297,7 +322,11 @@ export class Trainer {
       return [{ ...parameters, ...phase.begin?.({ ...known, ...laplacian }) }, before];
     }
     const settings = method.spectral(config);
-    const clustering = await clusterLatents(latents, settings, new Random(seed, `cluster ${index}`));
+    const drawn = new Random(seed, `cluster ${index}`);
+    const clustering =
+      settings.anchors === undefined
+        ? await clusterLatents(latents, settings, drawn)
+        : await anchorNeighbourhoods(method, config, parameters, latents, drawn, this.#executor.session);
     const { labels, affinity, eigenvectors } = clustering;
     const { clusters } = settings;
     const sizes = clusterSizes(labels, clusters);

@@ -2,7 +2,6 @@ import * as tf from "@tensorflow/tfjs-core";
 import { decode, type Encoding, encode } from "../autoencoder.ts";
 import { scaled, unitRows } from "../layers.ts";
 import {
-  assignmentLoss,
   clusterDivergence,
   codingRate,
   infoNce,
@@ -10,9 +9,10 @@ import {
   priorDivergence,
   relativeReconstruction,
 } from "../losses.ts";
-import type { Arrays, BatchInput, ClusterStart, Phase, SampleType } from "../method.ts";
+import type { BatchInput, ClusterStart, Phase, SampleType } from "../method.ts";
 import { logDeterminant, orthonormalizer } from "../orthonormal.ts";
 import type { Parameters } from "../parameters.ts";
+import { headFromMeans, selfTrainingLoss } from "../self-training.ts";
 import { batchAffinity, spectralLoss } from "../spectral-loss.ts";
 import type { Config } from "./config.ts";
 import { autoencoderShape, globalDiscriminator, localDiscriminator, spectralNet } from "./networks.ts";
@@ -96,7 +96,7 @@ function joint(config: Config, sample: SampleType, round: number): Phase {
     inputs,
     targets: weights.assignment > 0,
     ...(weights.assignment > 0 && config.head.length === 0
-      ? { begin: ({ clustering }) => headFromMeans(config, clustering as ClusterStart) }
+      ? { begin: ({ clustering }) => headFromMeans(clustering as ClusterStart) }
       : {}),
     loss: (parameters, batch) => {
       const terms: Terms = {};
@@ -242,32 +242,6 @@ function spectralTerm(config: Config, parameters: Parameters, latent: tf.Tensor2
 /** Cross-entropy of the head with the soft labels, for a view of each sample and, at half weight, of a neighbour. */
 function assignmentTerm(config: Config, parameters: Parameters, batch: Parameters): tf.Scalar {
   const [own, neighbour] = [scaled(batch.images as tf.Tensor), scaled(batch.neighbour as tf.Tensor)];
-  const b = own.shape[0];
   const logits = spectralNet(config, parameters, encode(parameters, tf.concat([own, neighbour], 0)).mean);
-  const target = batch.target as tf.Tensor2D;
-  const ofOwn = assignmentLoss(tf.slice(logits, [0, 0], [b, -1]), target);
-  const ofNeighbour = assignmentLoss(tf.slice(logits, [b, 0], [b, -1]), target);
-  return tf.add(ofOwn, tf.mul(0.5, ofNeighbour));
-}
-
-/** How sharp a head made of class means starts: the factor on cosines. */
-const SHARPNESS = 10;
-
-/** A linear head that gives each class the cosine with its mean latent, times `SHARPNESS`. */
-function headFromMeans({ latent: d, clusters: k }: Config, { latents, labels }: ClusterStart): Arrays {
-  const weights = new Float32Array(d * k);
-  const means = new Float64Array(k * d);
-  labels.forEach((label, i) => {
-    for (let j = 0; j < d; j++)
-      means[label * d + j] = (means[label * d + j] as number) + (latents.data[i * d + j] as number);
-  });
-  for (let c = 0; c < k; c++) {
-    const mean = means.subarray(c * d, (c + 1) * d);
-    const length = Math.hypot(...mean) || 1;
-    for (let j = 0; j < d; j++) weights[j * k + c] = (SHARPNESS * (mean[j] as number)) / (length * Math.sqrt(d));
-  }
-  return {
-    "head.output.weights": { data: weights, shape: [d, k] },
-    "head.output.bias": { data: new Float32Array(k), shape: [k] },
-  };
+  return selfTrainingLoss(logits, batch.target as tf.Tensor2D);
 }

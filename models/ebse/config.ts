@@ -27,7 +27,13 @@ const energy = z.object({
     .describe("coefficients of least energy, or of least free energy"),
   temperature: z.number().positive().default(0.05).describe("tau of gibbs"),
   gain: z.enum(["learned", "least-squares"]).default("least-squares").describe("of gibbs"),
-  gamma: z.number().positive().default(200).describe("weight of the self-expression error beside the elastic net"),
+  refinements: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(10)
+    .describe("of soft-threshold: steps towards the elastic net's minimum; 0 leaves coefficients to the network alone"),
+  gamma: z.number().positive().default(3).describe("weight of the self-expression error beside the elastic net"),
   lambda: z
     .number()
     .min(0)
@@ -60,18 +66,35 @@ export const schema = z
     head: z.object(phase(8, 256, 3e-3)).prefault({}),
     joint: z
       .object({
-        ...phase(8, 256, 5e-4),
-        information: weight("weight of InfoNCE; 0 leaves it out", 1),
-        selfExpression: weight(
-          "weight of self-expression with its elastic net, after a linear ramp; 0 leaves it out",
-          0.05,
+        rounds: z
+          .int()
+          .min(0)
+          .default(3)
+          .describe("each starts from the clusters of the bipartite graph as it then is"),
+        ...phase(4, 250, 5e-4),
+        assignment: weight(
+          "weight of the cross-entropy with the soft labels of the last clustering; 0 leaves it out",
+          1,
         ),
-        ramp: z.number().min(0).max(1).default(0.5).describe("share of the phase that the ramp takes"),
+        information: weight("weight of InfoNCE; 0 leaves it out", 0),
+        selfExpression: weight(
+          "weight of self-expression with its elastic net, in the first round after a linear ramp; 0 leaves it out",
+          1,
+        ),
+        ramp: z.number().min(0).max(1).default(0.5).describe("share of the first round that the ramp takes"),
       })
       .prefault({}),
     anchors: z.int().min(2).default(1000).describe("stored atoms that new samples are expressed by"),
     nonzeros: z.int().min(1).default(10).describe("largest coefficients that tie a sample to anchors"),
-    neighbours: z.int().min(1).default(10).describe("nearest landmarks that novelty is measured from"),
+    ties: z
+      .enum(["positive", "both"])
+      .default("positive")
+      .describe("whether coefficients below 0 tie a sample to anchors, too"),
+    neighbours: z
+      .int()
+      .min(1)
+      .default(10)
+      .describe("nearest landmarks that novelty is measured from, and samples that one learns its label with"),
     landmarks: z.int().min(100).max(10_000).default(10_000).describe("training samples that are clustered, at most"),
     eigenvectors: z
       .union([z.literal("balance"), z.int().min(1)])
@@ -85,6 +108,11 @@ export type Config = z.infer<typeof schema>;
 /** `paper` has what SENet publishes where our reading follows it: gamma, lambda, 3 x 1024 networks, its optimiser's batch. */
 export const presets = {
   best: {},
-  quick: { warmup: { epochs: 10 }, head: { epochs: 6 }, joint: { epochs: 4 } },
-  paper: { energy: { hidden: [1024, 1024, 1024], width: 1024 }, head: { batch: 100, epochs: 16, learningRate: 1e-3 } },
+  quick: { warmup: { epochs: 10 }, head: { epochs: 4 }, joint: { rounds: 2, epochs: 3 } },
+  paper: {
+    energy: { hidden: [1024, 1024, 1024], width: 1024, refinements: 0, gamma: 200 },
+    head: { batch: 100, epochs: 16, learningRate: 1e-3 },
+    joint: { rounds: 1, epochs: 8, assignment: 0, information: 1, selfExpression: 0.05 },
+    ties: "both",
+  },
 } as const satisfies Record<Preset, object>;

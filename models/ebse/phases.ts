@@ -4,9 +4,11 @@ import { type Encoder, encoderFor, encodeSamples } from "../encoders.ts";
 import { coefficients, dictionaryOf, type EnergyNetwork, elasticNet, othersOf, selfExpression } from "../energy.ts";
 import { stopGradient, unitRows } from "../layers.ts";
 import { codingRate, infoNce } from "../losses.ts";
-import type { Arrays, Phase, PhaseStart, SampleType } from "../method.ts";
+import type { Arrays, BatchInput, Phase, PhaseStart, SampleType } from "../method.ts";
+import { mlp } from "../mlp.ts";
 import { logDeterminant } from "../orthonormal.ts";
 import type { Parameters } from "../parameters.ts";
+import { headFromMeans, selfTrainingLoss } from "../self-training.ts";
 import type { Config } from "./config.ts";
 
 type Terms = Record<string, tf.Scalar>;
@@ -27,7 +29,8 @@ export function energyOf({ latent, energy }: Config): EnergyNetwork {
 
 export function phases(config: Config, sample: SampleType): Phase[] {
   const encoder = encoderOf(config, sample);
-  return [warmup(config, encoder), head(config, encoder), joint(config, encoder)].filter(({ epochs }) => epochs > 0);
+  const rounds = Array.from({ length: config.joint.rounds }, (_, i) => joint(config, encoder, i + 1));
+  return [warmup(config, encoder), head(config, encoder), ...rounds].filter(({ epochs }) => epochs > 0);
 }
 
 /** The dictionary by self-supervision: two views of a sample are to be alike, and unlike all others. */
@@ -37,6 +40,7 @@ function warmup(config: Config, encoder: Encoder): Phase {
     ...config.warmup,
     warmup: 50,
     trainable: ["encoder."],
+    rank: true,
     inputs: { first: { source: "view" }, second: { source: "view" } },
     targets: false,
     begin: ({ features }) =>
@@ -54,12 +58,12 @@ function head(config: Config, encoder: Encoder): Phase {
     ...config.head,
     warmup: 20,
     trainable: ["energy."],
-    updated: [MOMENTUM, QUEUE],
+    updated: [QUEUE],
     latents: true,
     inputs: { first: { source: "sample" }, index: { source: "index" } },
     targets: false,
     begin: (found) => queueOf(config, found),
-    update: (parameters, batch) => renewed(config, encoder, parameters, batch),
+    update: (parameters, batch) => queued(encoder, parameters, parameters, batch),
     loss: (parameters, batch) => {
       const latents = unitRows(encodeSamples(encoder, parameters, batch.first as tf.Tensor));
       return selfExpressionTerms(config, parameters, stopGradient(latents), batch.index as tf.Tensor1D, tf.scalar(1));
@@ -67,34 +71,63 @@ function head(config: Config, encoder: Encoder): Phase {
   };
 }
 
-/** Dictionary and coefficients together, end to end; self-expression's weight rises linearly first. */
-function joint(config: Config, encoder: Encoder): Phase {
-  const { information, selfExpression: weight, ramp, ...rest } = config.joint;
+/** Whether the joint phase learns from the labels of the clusters found last. */
+export const learnsLabels = ({ joint }: Config): boolean => joint.rounds * joint.epochs * joint.assignment > 0;
+
+/** A linear head of unit latents, brought to unit variance: logits of the clusters, [b, K]. */
+export function labelLogits(parameters: Parameters, latents: tf.Tensor2D): tf.Tensor2D {
+  return mlp(parameters, "head", tf.mul(unitRows(latents), Math.sqrt(latents.shape[1])));
+}
+
+/**
+ * Dictionary and coefficients together, end to end, with the labels that the coefficients gave: in the first round
+ * self-expression's weight rises linearly first.
+ */
+function joint(config: Config, encoder: Encoder, round: number): Phase {
+  const { rounds: _, assignment, information, selfExpression: weight, ramp, ...rest } = config.joint;
+  const [learns, informs] = [assignment > 0, information > 0 || config.antiCollapse > 0];
+  const inputs: Record<string, BatchInput> = {
+    first: { source: "view" },
+    ...(learns ? { neighbour: { source: "neighbour" }, target: { source: "target" } } : {}),
+    ...(informs ? { second: { source: "view" } } : {}),
+    index: { source: "index" },
+    progress: { source: "progress" },
+  };
   return {
-    name: "joint",
+    name: `joint ${round}`,
     ...rest,
     warmup: 20,
-    trainable: ["encoder.", ...(weight > 0 ? ["energy."] : [])],
+    trainable: ["encoder.", "energy.", ...(learns ? ["head."] : [])],
     updated: [MOMENTUM, QUEUE],
     latents: true,
-    inputs: {
-      first: { source: "view" },
-      second: { source: "view" },
-      index: { source: "index" },
-      progress: { source: "progress" },
-    },
-    targets: false,
-    begin: (found) => queueOf(config, found),
+    rank: true,
+    inputs,
+    targets: learns,
+    begin: (found) => ({
+      ...queueOf(config, found),
+      ...(found.clustering && headFromMeans(found.clustering)),
+    }),
     update: (parameters, batch) => renewed(config, encoder, parameters, batch),
     loss: (parameters, batch) => {
-      const means = views(encoder, parameters, batch);
-      const terms = informationTerms(config, information, means);
+      const others = [...(informs ? ["second"] : []), ...(learns ? ["neighbour"] : [])];
+      const images = ["first", ...others].map((name) => batch[name] as tf.Tensor);
+      const latents = tf.split(
+        encodeSamples(encoder, parameters, tf.concat(images, 0)),
+        images.length,
+      ) as tf.Tensor2D[];
+      const first = latents[0] as tf.Tensor2D;
+      const terms: Terms = {};
+      if (learns) {
+        const logits = labelLogits(parameters, tf.concat([first, latents.at(-1) as tf.Tensor2D], 0));
+        terms.assignment = tf.mul(assignment, selfTrainingLoss(logits, batch.target as tf.Tensor2D));
+      }
+      if (informs)
+        Object.assign(terms, informationTerms(config, information, tf.concat(latents.slice(0, 2), 0) as tf.Tensor2D));
       if (weight > 0) {
-        const b = (batch.first as tf.Tensor).shape[0] as number;
-        const latents = unitRows(tf.slice(means, [0, 0], [b, -1]));
-        const share = ramp > 0 ? tf.minimum(1, tf.div(batch.progress as tf.Scalar, ramp)) : tf.scalar(1);
+        const share = round === 1 && ramp > 0 ? tf.minimum(1, tf.div(batch.progress as tf.Scalar, ramp)) : tf.scalar(1);
         const scale = tf.mul(weight, share) as tf.Scalar;
-        Object.assign(terms, selfExpressionTerms(config, parameters, latents, batch.index as tf.Tensor1D, scale));
+        const unit = unitRows(first);
+        Object.assign(terms, selfExpressionTerms(config, parameters, unit, batch.index as tf.Tensor1D, scale));
       }
       return terms;
     },
@@ -168,15 +201,14 @@ function queueOf({ queue }: Config, { parameters, latents: all, random }: PhaseS
   };
 }
 
-/** After a step: the momentum encoder nears the encoder; its latents of the batch enter the queue, and the oldest leave. */
+/** After a step: the momentum encoder nears the encoder, and its latents of the batch enter the queue. */
 function renewed(
   { momentum }: Config,
   encoder: Encoder,
   parameters: Parameters,
-  { first, index }: Parameters,
+  batch: Parameters,
 ): Record<string, tf.Tensor> {
   const old = Object.entries(parameters).filter(([name]) => name.startsWith(MOMENTUM));
-  if (old.length === 0) return {};
   const next = Object.fromEntries(
     old.map(([name, value]) => {
       const current = parameters[name.slice(MOMENTUM.length)] as tf.Tensor;
@@ -184,11 +216,22 @@ function renewed(
     }),
   );
   const slow = Object.fromEntries(old.map(([name, value]) => [name.slice(MOMENTUM.length), value]));
-  const latents = unitRows(encodeSamples(encoder, slow, first as tf.Tensor));
+  return { ...next, ...queued(encoder, slow, parameters, batch) };
+}
+
+/** The queue after an encoder's latents of the batch have entered and the oldest have left; nothing where there is none. */
+function queued(
+  encoder: Encoder,
+  encoding: Parameters,
+  parameters: Parameters,
+  { first, index }: Parameters,
+): Record<string, tf.Tensor> {
+  if (!(`${QUEUE}latents` in parameters)) return {};
+  const latents = unitRows(encodeSamples(encoder, encoding, first as tf.Tensor));
   const pushed = (name: string, entering: tf.Tensor) => {
     const queue = parameters[`${QUEUE}${name}`] as tf.Tensor;
     const [size] = queue.shape as [number];
     return { [`${QUEUE}${name}`]: tf.slice(tf.concat([entering, queue], 0), [0], [size]) };
   };
-  return { ...next, ...pushed("latents", latents), ...pushed("index", tf.cast(index as tf.Tensor, "float32")) };
+  return { ...pushed("latents", latents), ...pushed("index", tf.cast(index as tf.Tensor, "float32")) };
 }

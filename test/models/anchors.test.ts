@@ -11,13 +11,13 @@ import { blocksOf, signedCoefficients } from "../train/spectral/coefficients.ts"
 const [N, M, T] = [150, 40, 5];
 const { coefficients } = signedCoefficients(N, M, 3, 0.4);
 const clustering = await bipartiteClustering(
-  await anchorWeights(blocksOf(coefficients, 64), { samples: N, anchors: M, nonzeros: T }),
+  await anchorWeights(blocksOf(coefficients, 64), { samples: N, anchors: M, nonzeros: T, ties: "both" }),
   { clusters: 3, random: new Random(1, "spectral") },
 );
 const { rows, embedding, eigenvectors: m } = clustering;
 const model = trace(
   ({ c }) => ({
-    y: anchorEmbedding(c as tf.Tensor2D, tf.tensor2d(rows.data, rows.shape as [number, number]), T),
+    y: anchorEmbedding(c as tf.Tensor2D, tf.tensor2d(rows.data, rows.shape as [number, number]), T, "both"),
   }),
   { inputs: { c: { type: "float32", shape: ["N", M] } } },
 );
@@ -50,7 +50,7 @@ test("any number of samples, none too, and eagerly the same", async () => {
   }
   tf.setBackend("cpu");
   const eager = tf.tidy(() =>
-    anchorEmbedding(tf.tensor2d(coefficients.data, [N, M]), tf.tensor2d(rows.data, [M, m]), T).dataSync(),
+    anchorEmbedding(tf.tensor2d(coefficients.data, [N, M]), tf.tensor2d(rows.data, [M, m]), T, "both").dataSync(),
   );
   expect(worst(eager, embedding.data)).toBeLessThan(1e-5);
 });
@@ -60,17 +60,17 @@ test("a sample without coefficients lands on the origin", async () => {
   expect(Array.from(data, Math.abs)).toEqual(Array(m).fill(0));
 });
 
-test("of fewer anchors than were asked for all count", async () => {
+const placedByTwo = (c: [number, number], ties: "positive" | "both") => {
   tf.setBackend("cpu");
-  const y = tf.tidy(() =>
-    anchorEmbedding(
-      tf.tensor2d([[3, 1]]),
-      tf.tensor2d([
-        [1, 0],
-        [0, 1],
-      ]),
-      5,
-    ).dataSync(),
-  );
-  expect(worst(y, [3 / Math.sqrt(10), 1 / Math.sqrt(10)])).toBeLessThan(1e-6);
+  const rows = () => tf.tensor2d([1, 0, 0, 1], [2, 2]);
+  return tf.tidy(() => anchorEmbedding(tf.tensor2d([c]), rows(), 5, ties).dataSync());
+};
+
+test("of fewer anchors than were asked for all count, by their energies", () => {
+  expect(worst(placedByTwo([3, 1], "both"), [9 / Math.sqrt(82), 1 / Math.sqrt(82)])).toBeLessThan(1e-6);
+});
+
+test("a coefficient below 0 ties only where that is asked for", () => {
+  expect(worst(placedByTwo([1, -1], "positive"), [1, 0])).toBeLessThan(1e-6);
+  expect(worst(placedByTwo([1, -1], "both"), [Math.SQRT1_2, Math.SQRT1_2])).toBeLessThan(1e-6);
 });

@@ -20,14 +20,15 @@ import { unitRows } from "../../models/layers.ts";
 import type { Parameters } from "../../models/parameters.ts";
 import { Random } from "../../train/random.ts";
 import { compare, draws, type Feeds, maxAbsDifference, runEager } from "../export/run-model.ts";
-import { elasticNetObjective } from "./elastic-net.ts";
+import { elasticNet as coordinateDescent, elasticNetObjective } from "./elastic-net.ts";
 import { gradientError, type ScalarFunction, withGradients } from "./gradient-check.ts";
 
 const [B, M, D] = [4, 6, 3];
+const small = { latent: D, hidden: [5], width: 4, refinements: 0, gamma: 20, lambda: 0.9 };
 const networks: Record<string, EnergyNetwork> = {
-  "soft threshold": { minimiser: "soft-threshold", temperature: 1, gain: "learned", latent: D, hidden: [5], width: 4 },
-  "Gibbs, learned gain": { minimiser: "gibbs", temperature: 0.2, gain: "learned", latent: D, hidden: [5], width: 4 },
-  "Gibbs, best gain": { minimiser: "gibbs", temperature: 0.2, gain: "least-squares", latent: D, hidden: [], width: 4 },
+  "soft threshold": { ...small, minimiser: "soft-threshold", temperature: 1, gain: "learned" },
+  "Gibbs, learned gain": { ...small, minimiser: "gibbs", temperature: 0.2, gain: "learned" },
+  "Gibbs, best gain": { ...small, minimiser: "gibbs", temperature: 0.2, gain: "least-squares", hidden: [] },
 };
 
 function initial(network: EnergyNetwork): Feeds {
@@ -98,6 +99,97 @@ describe.each(Object.entries(networks))("%s", (_, network) => {
       elasticNetObjective(z, atoms!.data, coefficientRows[i]!, { gamma: 20, lambda: 0.9 }),
     );
     expect(value!.data[0]).toBeCloseTo(expected.reduce((a, b) => a + b) / B, 4);
+  });
+});
+
+describe("refined similarities", () => {
+  const [N, SIZE, WIDTH] = [40, 60, 5];
+  const network = (change: Partial<EnergyNetwork> = {}): EnergyNetwork => ({
+    ...{
+      ...small,
+      minimiser: "soft-threshold",
+      temperature: 1,
+      gain: "learned",
+      latent: WIDTH,
+      gamma: 3,
+      refinements: 10,
+    },
+    ...change,
+  });
+  const parametersOf = (net: EnergyNetwork): Feeds => {
+    const specs = Object.entries(energySpec(net));
+    const all = specs.map(([name, { shape, limit, centre = 0 }]) => {
+      const random = new Random(5, name);
+      const draw = () => centre + random.uniform(-limit, limit);
+      return [name, { data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, draw), shape: [...shape] }];
+    });
+    return Object.fromEntries(all) as Feeds;
+  };
+  const points: Feeds = {
+    latents: { data: draws(N * WIDTH, -1, 1, 4), shape: [N, WIDTH] },
+    atoms: { data: draws(SIZE * WIDTH, -1, 1, 5), shape: [SIZE, WIDTH] },
+  };
+  // Every other sample is an atom.
+  const atomOf = (i: number) => (i % 2 === 0 ? i : -1);
+  const masked = () =>
+    othersOf(
+      tf.range(0, N, 1, "int32"),
+      tf.tensor1d(
+        Array.from({ length: SIZE }, (_, j) => (j % 2 ? N + j : j)),
+        "int32",
+      ),
+    );
+  const solved = (net: EnergyNetwork) => (x: Parameters) => {
+    const [z, d] = [unitRows(x.latents as tf.Tensor2D), unitRows(x.atoms as tf.Tensor2D)];
+    return { z, d, c: coefficients(net, x, z, dictionaryOf(x, d), masked()) };
+  };
+  /** How far above the elastic net's minimum an untrained network's coefficients are, relative to it. */
+  const excess = (net: EnergyNetwork): number => {
+    const { z, d, c } = runEager(solved(net), { ...parametersOf(net), ...points }, {});
+    const weights = { gamma: net.gamma, lambda: net.lambda };
+    const best = coordinateDescent(z!.data, d!.data, WIDTH, { ...weights, own: atomOf });
+    const each = rows(z!.data, WIDTH).map((row, i) =>
+      elasticNetObjective(row, d!.data, Array.from(c!.data).slice(i * SIZE, (i + 1) * SIZE), weights),
+    );
+    return each.reduce((sum, value) => sum + value) / N / best.objective - 1;
+  };
+
+  test("are near the elastic net's minimum, even before training", () => {
+    const [none, ten, many] = [0, 10, 60].map((refinements) => excess(network({ refinements }))) as number[];
+    expect(none).toBeGreaterThan(0.5);
+    expect(ten).toBeLessThan(0.05);
+    expect(many).toBeLessThan(0.005);
+  });
+
+  test("need more steps where misfit weighs more", () => {
+    const [ten, many] = [10, 60].map((refinements) => excess(network({ gamma: 20, refinements }))) as number[];
+    expect(ten).toBeGreaterThan(0.05);
+    expect(many).toBeLessThan(0.02);
+  });
+
+  test("without absolute values end in the ridge's solution", () => {
+    expect(excess(network({ lambda: 0, refinements: 60 }))).toBeLessThan(1e-3);
+  });
+
+  test("leave a sample's own atom out", () => {
+    const { c } = runEager(solved(network()), { ...parametersOf(network()), ...points }, {});
+    for (let i = 0; i < N; i += 2) expect(Math.abs(c!.data[i * SIZE + i]!)).toBe(0);
+  });
+
+  test("and their gradients are the same traced as eager, and reach every parameter", async () => {
+    const net = network({ refinements: 2 });
+    const feeds = { ...parametersOf(net), ...points };
+    const inputs = Object.fromEntries(
+      Object.entries(feeds).map(([name, { shape }]) => [name, { type: "float32", shape } as const]),
+    );
+    const loss: ScalarFunction = (x) => {
+      const { z, d, c } = solved(net)(x);
+      return tf.add(selfExpression(z, c, d, net.gamma), elasticNet(c, net.lambda));
+    };
+    const { difference, eager } = await compare(withGradients(loss, Object.keys(feeds)), { inputs }, feeds);
+    expect(difference).toBeLessThanOrEqual(1e-4);
+    for (const name of Object.keys(feeds))
+      expect(Math.max(...Array.from(eager[`gradient/${name}`]!.data, Math.abs)), name).toBeGreaterThan(0);
   });
 });
 

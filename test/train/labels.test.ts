@@ -27,7 +27,7 @@ const METHODS = {
     "fineTuning.every=2 affinity.rank=4 affinity.kept=0.3",
   ebse:
     "latent=8 width=8 energy.hidden=[16] energy.width=16 queue=20 warmup.epochs=6 warmup.batch=30 head.epochs=4 head.batch=30 " +
-    "joint.epochs=2 joint.batch=30 anchors=20 nonzeros=5 neighbours=8",
+    "joint.rounds=1 joint.epochs=2 joint.batch=30 anchors=20 nonzeros=5 neighbours=8",
 };
 
 test.each(Object.entries(METHODS))("labels change no bit of what %s learns", async (method, settings) => {

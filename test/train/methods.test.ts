@@ -39,7 +39,7 @@ const METHODS = {
     augmentation: { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0.3, erase: 0 },
     warmup: { epochs: 12, batch: 30 },
     head: { epochs: 60, batch: 30, learningRate: 3e-3 },
-    joint: { epochs: 4, batch: 30 },
+    joint: { rounds: 1, epochs: 4, batch: 30 },
     anchors: 30,
     nonzeros: 5,
     eigenvectors: 3,

@@ -14,7 +14,7 @@ export const TINY_METHODS = {
     queue: 30,
     warmup: { epochs: 2, batch: 30 },
     head: { epochs: 2, batch: 30 },
-    joint: { epochs: 2, batch: 30 },
+    joint: { rounds: 1, epochs: 2, batch: 30 },
     anchors: 20,
     nonzeros: 5,
   },

@@ -1,8 +1,10 @@
 import { SubspanError } from "../../runtime/errors.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
+import type { Random } from "../random.ts";
 import { eigenvectorRange, type PartitionOptions, partition } from "./balance.ts";
 import { leadingEigenpairs } from "./eigen.ts";
 import type { SymmetricOperator } from "./laplacian.ts";
+import type { SparseSymmetric } from "./sparse.ts";
 
 export interface AnchorWeightsOptions {
   /** n, the rows of all blocks together. */
@@ -11,6 +13,8 @@ export interface AnchorWeightsOptions {
   readonly anchors: number;
   /** t, the largest coefficients of a row that count; all of them where there are no more. */
   readonly nonzeros: number;
+  /** Whether coefficients below 0 count, by their size. */
+  readonly ties: "positive" | "both";
 }
 
 /** S, [n, M]: what ties samples to anchors, t entries a row. */
@@ -25,7 +29,8 @@ export interface AnchorWeights {
 }
 
 /**
- * The largest |c| of each sample, brought to a sum of 1. Of equal coefficients the first count.
+ * The largest c (or |c|) of each sample, squared: the energies that they release, see models/energy.ts; brought to a sum of 1.
+ * Of equal coefficients the first count.
  *
  * @param blocks - coefficients of the samples in order, each [rows, M]; one at a time is looked at, so memory grows
  *   with n t.
@@ -34,7 +39,7 @@ export interface AnchorWeights {
  */
 export async function anchorWeights(
   blocks: AsyncIterable<NumberArray> | Iterable<NumberArray>,
-  { samples, anchors, nonzeros }: AnchorWeightsOptions,
+  { samples, anchors, nonzeros, ties }: AnchorWeightsOptions,
 ): Promise<AnchorWeights> {
   if (!Number.isInteger(nonzeros) || nonzeros < 1)
     throw new SubspanError("OUT_OF_RANGE", `nonzeros: expected 1 or more, got ${nonzeros}`);
@@ -48,7 +53,10 @@ export async function anchorWeights(
       const expected = `[at most ${samples - done}, ${anchors}]`;
       throw new SubspanError("SHAPE_MISMATCH", `coefficients: expected a block of ${expected}, got [${shape}]`);
     }
-    for (let i = 0; i < rows; i++) keepLargest(data.subarray(i * anchors, (i + 1) * anchors), weights, done + i);
+    for (let i = 0; i < rows; i++) {
+      const row = data.subarray(i * anchors, (i + 1) * anchors);
+      keepLargest(row, ties === "both", weights, done + i);
+    }
     done += rows;
   }
   if (done !== samples)
@@ -56,15 +64,21 @@ export async function anchorWeights(
   return weights;
 }
 
-/** Fills row `sample` of the weights from its coefficients, [M]. */
-function keepLargest(coefficients: Float32Array, { nonzeros, columns, values }: AnchorWeights, sample: number): void {
+/** Fills row `sample` of the weights from its coefficients, [M]; those below 0 count where `both` do. */
+function keepLargest(
+  coefficients: Float32Array,
+  both: boolean,
+  { nonzeros, columns, values }: AnchorWeights,
+  sample: number,
+): void {
   const start = sample * nonzeros;
   const last = start + nonzeros - 1;
-  values.fill(-1, start, last + 1);
+  values.fill(0, start, last + 1);
   for (let j = 0; j < coefficients.length; j++) {
-    const value = Math.abs(coefficients[j]!);
-    if (!(value <= Number.MAX_VALUE))
-      throw new SubspanError("NOT_FINITE", `coefficients: sample ${sample} has ${coefficients[j]} for anchor ${j}`);
+    const given = coefficients[j]!;
+    if (!Number.isFinite(given))
+      throw new SubspanError("NOT_FINITE", `coefficients: sample ${sample} has ${given} for anchor ${j}`);
+    const value = both ? Math.abs(given) : given;
     if (value <= values[last]!) continue;
     let place = last;
     for (; place > start && value > values[place - 1]!; place--) {
@@ -75,7 +89,10 @@ function keepLargest(coefficients: Float32Array, { nonzeros, columns, values }: 
     columns[place] = j;
   }
   let sum = 0;
-  for (let entry = start; entry <= last; entry++) sum += values[entry]!;
+  for (let entry = start; entry <= last; entry++) {
+    values[entry]! **= 2;
+    sum += values[entry]!;
+  }
   if (sum > 0) for (let entry = start; entry <= last; entry++) values[entry]! /= sum;
 }
 
@@ -162,6 +179,53 @@ export async function bipartiteClustering(
     rows: { data: rows, shape: [anchors, m] },
     centres: found.centres,
   };
+}
+
+/**
+ * Samples that share anchors, drawn by the random walk S Lambda^-1 S^T: from a sample to one of its anchors and on to one of that
+ * anchor's samples, each in proportion to its weight. Memory and time grow with n.
+ *
+ * @param count - walks from each sample. @returns for each sample the ends of its walks, each with weight 1; itself is left out,
+ *   and so a sample without weights has none.
+ */
+export function walkedAffinity(weights: AnchorWeights, count: number, random: Random): SparseSymmetric {
+  const { samples: n, anchors, nonzeros: t, columns, values } = weights;
+  const starts = new Int32Array(anchors + 1);
+  columns.forEach((column, entry) => {
+    if (values[entry]! > 0) starts[column + 1]!++;
+  });
+  for (let j = 0; j < anchors; j++) starts[j + 1]! += starts[j]!;
+  const [members, shares] = [new Int32Array(starts[anchors]!), new Float64Array(starts[anchors]!)];
+  const next = starts.slice();
+  columns.forEach((column, entry) => {
+    if (!(values[entry]! > 0)) return;
+    const at = next[column]!++;
+    members[at] = Math.floor(entry / t);
+    shares[at] = values[entry]!;
+  });
+  const [offsets, ends] = [new Int32Array(n + 1), new Int32Array(n * count)];
+  let found = 0;
+  for (let i = 0; i < n; i++) {
+    for (let walk = 0; walk < count && values[i * t]! > 0; walk++) {
+      const anchor = columns[drawn(values, i * t, (i + 1) * t, random)]!;
+      const end = members[drawn(shares, starts[anchor]!, starts[anchor + 1]!, random)]!;
+      if (end !== i) ends[found++] = end;
+    }
+    offsets[i + 1] = found;
+  }
+  return { n, offsets, columns: ends.slice(0, found), values: new Float64Array(found).fill(1) };
+}
+
+/** An index in from..to - 1, in proportion to its weight. */
+function drawn(weights: Float64Array, from: number, to: number, random: Random): number {
+  let total = 0;
+  for (let at = from; at < to; at++) total += weights[at]!;
+  let left = random.uniform(0, total);
+  for (let at = from; at < to - 1; at++) {
+    left -= weights[at]!;
+    if (left < 0) return at;
+  }
+  return to - 1;
 }
 
 function columnSums({ anchors, columns, values }: AnchorWeights): Float64Array {

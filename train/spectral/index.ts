@@ -7,6 +7,7 @@ export {
   anchorWeights,
   type BipartiteClustering,
   bipartiteClustering,
+  walkedAffinity,
 } from "./bipartite.ts";
 export {
   type AffinityClustering,

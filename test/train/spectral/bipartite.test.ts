@@ -3,19 +3,24 @@ import { describe, expect, test } from "vitest";
 import type { NumberArray } from "../../../runtime/samples.ts";
 import { adjustedRandIndex } from "../../../train/metrics.ts";
 import { Random } from "../../../train/random.ts";
-import { type AnchorWeights, anchorWeights, bipartiteClustering } from "../../../train/spectral/index.ts";
+import {
+  type AnchorWeights,
+  anchorWeights,
+  bipartiteClustering,
+  walkedAffinity,
+} from "../../../train/spectral/index.ts";
 import { blocksOf, signedCoefficients } from "./coefficients.ts";
 
 const random = () => new Random(0, "spectral");
 const CLUSTERS = 3;
 const { coefficients, truth } = signedCoefficients(150, 40, CLUSTERS);
-const weightsOf = (c: NumberArray, nonzeros: number, size = 50) =>
-  anchorWeights(blocksOf(c, size), { samples: c.shape[0]!, anchors: c.shape[1]!, nonzeros });
+const weightsOf = (c: NumberArray, nonzeros: number, size = 50, ties: "positive" | "both" = "both") =>
+  anchorWeights(blocksOf(c, size), { samples: c.shape[0]!, anchors: c.shape[1]!, nonzeros, ties });
 
-/** S as it is defined, [n][M]: rows sorted by |c|, cut off behind t, divided by their sums. */
+/** S as it is defined, [n][M]: rows sorted by c^2, cut off behind t, divided by their sums. */
 function dense({ data, shape: [n = 0, anchors = 0] }: NumberArray, t: number): number[][] {
   return Array.from({ length: n }, (_, i) => {
-    const row = Array.from(data.subarray(i * anchors, (i + 1) * anchors), Math.abs);
+    const row = Array.from(data.subarray(i * anchors, (i + 1) * anchors), (c) => c ** 2);
     const kept = row.map((_, j) => j).sort((a, b) => row[b]! - row[a]! || a - b);
     const sum = kept.slice(0, t).reduce((total, j) => total + row[j]!, 0);
     return row.map((value, j) => (kept.indexOf(j) < t && sum > 0 ? value / sum : 0));
@@ -51,8 +56,16 @@ describe("anchorWeights", () => {
         yield { data: data.subarray(0, block.data.length), shape: block.shape };
       }
     }
-    const options = { samples: 150, anchors: 40, nonzeros: 5 };
+    const options = { samples: 150, anchors: 40, nonzeros: 5, ties: "both" } as const;
     for (const size of [1, 7, 64]) expect(await anchorWeights(reused(size), options)).toEqual(whole);
+  });
+
+  test("are of coefficients above 0 alone where only those tie", async () => {
+    const cut = { ...coefficients, data: coefficients.data.map((c) => Math.max(c, 0)) };
+    expect(await weightsOf(coefficients, 5, 50, "positive")).toEqual(await weightsOf(cut, 5));
+    expect(
+      Array.from((await weightsOf({ data: Float32Array.of(-1, -2), shape: [1, 2] }, 2, 1, "positive")).values),
+    ).toEqual([0, 0]);
   });
 
   test("of a row of zeros are zeros", async () => {
@@ -70,7 +83,7 @@ describe("anchorWeights", () => {
     [{ samples: 151, anchors: 40, nonzeros: 5 }, "SHAPE_MISMATCH", "expected 151 rows in all, got 150"],
     [{ samples: 150, anchors: 40, nonzeros: 0 }, "OUT_OF_RANGE", "nonzeros: expected 1 or more, got 0"],
   ])("refuse blocks that are not as announced, %o", async (options, code, message) => {
-    await expect(anchorWeights(blocksOf(coefficients, 50), options)).rejects.toThrow(
+    await expect(anchorWeights(blocksOf(coefficients, 50), { ...options, ties: "both" })).rejects.toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) }),
     );
   });
@@ -80,6 +93,23 @@ describe("anchorWeights", () => {
     await expect(weightsOf(c, 2)).rejects.toThrow(
       expect.objectContaining({ code: "NOT_FINITE", message: `coefficients: sample 1 has ${value} for anchor 2` }),
     );
+  });
+});
+
+describe("walked affinity", () => {
+  test("joins samples by the anchors they share, in proportion to their weights", async () => {
+    const c = { data: Float32Array.of(1, 0, 0, 1, 0, 0, Math.sqrt(3), 1, 0, 0, 0, 2, 0, 0, 0), shape: [5, 3] };
+    const { offsets, columns } = walkedAffinity(await weightsOf(c, 3), 4000, random());
+    const shares = (i: number) => {
+      const ends = columns.subarray(offsets[i], offsets[i + 1]);
+      return [0, 1, 2, 3, 4].map((j) => ends.filter((end) => end === j).length / 4000);
+    };
+    // Sample 2 goes to anchor 0 three times of four, where its own weight is 3/4 of 1 + 1 + 3/4.
+    const [first, second, third, ...alone] = [0, 1, 2, 3, 4].map(shares) as number[][];
+    expect(worst([first!], [[0, 4 / 11, 3 / 11, 0, 0]])).toBeLessThan(0.03);
+    expect(worst([second!], [[4 / 11, 0, 3 / 11, 0, 0]])).toBeLessThan(0.03);
+    expect(worst([third!], [[3 / 11, 3 / 11, 0, 0, 0]])).toBeLessThan(0.03);
+    expect(alone.flat().every((share) => share === 0)).toBe(true);
   });
 });
 

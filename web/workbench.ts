@@ -59,6 +59,7 @@ export class Workbench {
     this.#inputs =
       manifest.input.kind === "images" ? new ImageInputs(manifest, dark, taker) : new TableInputs(manifest, taker);
     showClusters(this.#clusters, manifest.clusterSizes, preview, this.#stop.signal);
+    byId("seen", HTMLElement).hidden = manifest.input.kind !== "images";
     byId("name", HTMLElement).textContent = manifest.name;
     byId("summary", HTMLElement).textContent = summary(manifest);
     describe(clusterer.info);

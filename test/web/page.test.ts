@@ -379,6 +379,11 @@ describe("a site with a bundle inside", () => {
     expect(page.url()).toBe(`${own.url}/`);
   });
 
+  test("needs the page to be built", () =>
+    expect(writeSite(digits.path, { out: join(folder, "none"), force: false, page: folder })).rejects.toMatchObject({
+      code: "DEPENDENCY_MISSING",
+    }));
+
   test("is not written over what is no site, unless that is said", async () => {
     const out = join(folder, "other");
     const request = { out, page: join(folder, "page") };

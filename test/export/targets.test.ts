@@ -126,10 +126,18 @@ test.runIf(LEFT !== undefined)("are left for the engines' own packages", async (
   await writeBundle(at("toy"), await toyContent());
   await writeNpz(at("x.npz"), { x: { data, shape: [n, 4] } });
   const columnData = [
-    { name: "index", data: BigInt64Array.from({ length: n }, (_, i) => BigInt(i)), type: "INT64" },
+    { name: "index", data: BigInt64Array.from({ length: n }, (_, i) => BigInt(i)) },
     { name: "x", data: Array.from({ length: n }, (_, i) => Array.from(data.subarray(4 * i, 4 * i + 4))) },
   ] as ColumnSource[];
-  await writeFile(at("rows.parquet"), new Uint8Array(parquetWriteBuffer({ columnData, rowGroupSize: 25_600 })));
+  const schema = [
+    { name: "root", num_children: 2 },
+    { name: "index", type: "INT64", repetition_type: "REQUIRED" },
+    { name: "x", repetition_type: "REQUIRED", num_children: 1, converted_type: "LIST" },
+    { name: "list", repetition_type: "REPEATED", num_children: 1 },
+    { name: "element", type: "FLOAT", repetition_type: "REQUIRED" },
+  ] as const;
+  const rows = parquetWriteBuffer({ columnData, schema: [...schema], rowGroupSize: 25_600 });
+  await writeFile(at("rows.parquet"), new Uint8Array(rows));
   for (const target of Object.keys(TARGETS))
     expect((await subspan("export", at("toy"), "--target", target, "--out", at(target))).stderr).toBe("");
   const assigned = await subspan("assign", at("toy"), at("x.npz"), "--device", "cpu", "--out", at("labels.npz"));

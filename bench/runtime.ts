@@ -1,0 +1,160 @@
+/**
+ * Figures of the runtime: what `assign` adds to a bare `session.run`, PyTorch doing the same, a long stream's memory, and the
+ * browser. `npm run bench:runtime [-- --bundle bundles/digits --samples 1000000 --rounds 15 --skip browser,torch,stream]`;
+ * `--write` puts the table into docs/performance.md.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import * as ort from "onnxruntime-node";
+import { loadClusterer } from "../runtime/node.ts";
+import { browserFigures } from "./runtime/browser.ts";
+import { openTorch } from "./runtime/torch.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    bundle: { type: "string", default: "bundles/digits" },
+    samples: { type: "string", default: "1000000" },
+    rounds: { type: "string", default: "15" },
+    skip: { type: "string", default: "" },
+    write: { type: "boolean", default: false },
+  },
+});
+const PAGE = "docs/performance.md";
+const MARKS = ["<!-- bench:runtime -->", "<!-- /bench:runtime -->"] as const;
+const FETCHES = ["label", "confidence", "novelty"];
+const skipped = new Set(options.skip.split(","));
+const rounds = Number(options.rounds);
+
+type Row = readonly [what: string, found: string, goal: string];
+type Images = { readonly data: Uint8Array; readonly shape: readonly number[] };
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
+const ms = (value: number) => `${value.toPrecision(3)} ms`;
+const perSecond = (value: number) => `${Math.round(value).toLocaleString("en")} a second`;
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await run();
+  return performance.now() - began;
+}
+
+/** n images whose pixels are noise of a fixed seed. */
+function noise(n: number, sample: readonly number[]): Images {
+  const data = new Uint8Array(n * sample.reduce((a, b) => a * b, 1));
+  let state = 1;
+  for (let i = 0; i < data.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    data[i] = state >>> 24;
+  }
+  return { data, shape: [n, ...sample] };
+}
+
+/** What `assign` adds to the bare run, in turns, and what PyTorch takes for the same. */
+async function assignRows(sample: readonly number[]): Promise<Row[]> {
+  const model = readFileSync(join(options.bundle, "model.onnx"));
+  const threads = cpus().length;
+  const session = await ort.InferenceSession.create(model, { logSeverityLevel: 3, intraOpNumThreads: threads });
+  const clusterer = await loadClusterer(options.bundle, { device: "cpu", threads });
+  const turns = async (batch: number, count: number) => {
+    const { data, shape } = noise(batch, sample);
+    const bare = () =>
+      session.run({ [clusterer.info.manifest.input.name]: new ort.Tensor("uint8", data, shape) }, FETCHES);
+    const ours = () => clusterer.assign({ data, shape });
+    const times = { bare: [] as number[], ours: [] as number[] };
+    for (let i = 0; i < count + 3; i++) {
+      const [a, b] =
+        i % 2 === 0 ? [await timed(bare), await timed(ours)] : [await timed(ours), await timed(bare)].reverse();
+      if (i < 3) continue;
+      times.bare.push(a as number);
+      times.ours.push(b as number);
+    }
+    return { bare: median(times.bare), ours: median(times.ours) };
+  };
+  const large = await turns(256, rounds);
+  const small = await turns(1, 20 * rounds);
+  const overhead = `${(100 * (large.ours / large.bare - 1)).toFixed(1)} % over ${ms(large.bare)} of session.run`;
+  const rows: Row[] = [
+    ["Node, batch 256", `${ms(large.ours)}, ${perSecond(256_000 / large.ours)}; ${overhead}`, "<= 3 %"],
+    ["Node, batch 1, p50", `${ms(small.ours)}; ${ms(small.ours - small.bare)} over session.run`, "<= 0.6 ms added"],
+  ];
+  if (!skipped.has("torch")) rows.push(await torchRow(model, noise(256, sample), threads));
+  await Promise.all([session.release(), clusterer.dispose()]);
+  return rows;
+
+  async function torchRow(model: Uint8Array, images: Images, threads: number): Promise<Row> {
+    const peer = await openTorch(model, images, threads);
+    if (peer === undefined) return ["PyTorch, batch 256", "not there: bench/environment.sh", ">= 3 x"];
+    const { label } = await clusterer.assign(images);
+    const differing = peer.labels.filter((k, i) => k !== label[i]).length;
+    const times = { theirs: [] as number[], ours: [] as number[] };
+    for (let i = 0; i < rounds; i++) {
+      times.theirs.push(...(await peer.time(1)));
+      times.ours.push(await timed(() => clusterer.assign(images)));
+    }
+    await peer.close();
+    const ratio = (median(times.theirs) / median(times.ours)).toFixed(2);
+    const found = `${ms(median(times.theirs))}, ${ratio} x ours (${differing} of 256 labels differ)`;
+    return [`${peer.engine} eager, the same graph, batch 256`, found, ">= 3 x"];
+  }
+}
+
+/** A long stream through `assignStream`: memory must not grow with it. */
+async function streamRow(sample: readonly number[]): Promise<Row> {
+  const total = Number(options.samples);
+  const clusterer = await loadClusterer(options.bundle, { device: "cpu" });
+  const chunk = noise(1000, sample);
+  function* source() {
+    for (let sent = 0; sent < total; sent += 1000) yield chunk;
+  }
+  const settled = Math.min(50_000, total / 10);
+  let before = 0;
+  let most = 0;
+  let seen = 0;
+  const began = performance.now();
+  for await (const { count } of clusterer.assignStream(source())) {
+    seen += count;
+    if (seen < settled) continue;
+    const { rss } = process.memoryUsage();
+    before ||= rss;
+    most = Math.max(most, rss);
+  }
+  const seconds = (performance.now() - began) / 1000;
+  await clusterer.dispose();
+  const growth = ((most - before) / 2 ** 20).toFixed(0);
+  return [
+    `stream of ${total.toLocaleString("en")}`,
+    `${perSecond(seen / seconds)}; RSS grew by ${growth} MB`,
+    "<= 100 MB",
+  ];
+}
+
+async function browserRows(sample: readonly number[]): Promise<Row[]> {
+  const { cold, warm, rate } = await browserFigures(options.bundle, sample, Math.min(rounds, 5));
+  return [
+    ["Chromium, navigation to first label, nothing kept", ms(cold), ""],
+    ["Chromium, the same, all kept", ms(warm), "<= 1500 ms"],
+    ["Chromium, WASM, batch 256, 1 thread", perSecond(rate[1]), ""],
+    ["Chromium, WASM, batch 256, 2 threads", `${perSecond(rate[2])}, ${(rate[2] / rate[1]).toFixed(2)} x`, ""],
+  ];
+}
+
+const probe = await loadClusterer(options.bundle, { device: "cpu" });
+const { manifest, device } = probe.info;
+await probe.dispose();
+const sample = manifest.input.shape.slice(1).map(Number);
+const rows: Row[] = [
+  ...(await assignRows(sample)),
+  ...(skipped.has("stream") ? [] : [await streamRow(sample)]),
+  ...(skipped.has("browser") ? [] : await browserRows(sample)),
+];
+const table = [["", "found", "goal"], ["---", "---", "---"], ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+const text = `The bundle "${manifest.name}" (${manifest.method}, images of ${sample.join(" x ")}), ${device}, ${cpus().length} cores.\n\n${table}`;
+console.log(text);
+if (options.write) {
+  const page = readFileSync(PAGE, "utf8");
+  const [from, to] = MARKS.map((mark) => page.indexOf(mark)) as [number, number];
+  if (from < 0 || to < from) throw new Error(`${PAGE}: expected ${MARKS.join(" and ")}`);
+  writeFileSync(PAGE, `${page.slice(0, from + MARKS[0].length)}\n${text}\n${page.slice(to)}`);
+}

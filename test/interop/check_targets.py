@@ -60,7 +60,7 @@ def plain(built):
         return built.model_dump(by_alias=True, exclude_none=True)
     if hasattr(built, "attribute_map"):
         fields = {key: plain(getattr(built, name)) for name, key in built.attribute_map.items()}
-        return {key: value for key, value in fields.items() if value is not None}
+        return {key: value for key, value in fields.items() if value not in (None, "")}  # the SDK's model has an empty name
     return [plain(item) for item in built] if isinstance(built, list) else built
 
 

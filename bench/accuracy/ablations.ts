@@ -31,7 +31,6 @@ export const ABLATIONS: Readonly<Record<string, readonly Ablation[]>> = {
   ebse: [
     change("no change"),
     change("without self-supervision before", "warmup.epochs=0"),
-    change("without self-supervision in the joint phase", "joint.information=0"),
     change("without self-expression in the joint phase", "joint.selfExpression=0"),
     change("without the joint phase", "joint.epochs=0"),
     change("without the head's own phase", "head.epochs=0"),

@@ -57,8 +57,9 @@ export async function chooseClusters({ settings, augmentation, ...options }: Cho
   if (most < 3)
     throw new SubspanError("TOO_FEW_SAMPLES", `clusters: ${n} samples are too few to choose by, expected 15 or more`);
   const config = resolveConfig(method, PRETRAINING, { ...settings, clusters: PROVISIONAL });
-  const [first] = method.phases(config, sampleType(samples)).filter(({ targets }) => !targets);
-  const phases = first === undefined ? [] : [{ ...first, name: `choosing K: ${first.name}` }];
+  const [first] = method.phases(config, sampleType(samples));
+  // A phase with targets starts from clusters.
+  const phases = first === undefined || first.targets ? [] : [{ ...first, name: `choosing K: ${first.name}` }];
   const trainer = new Trainer({
     ...{ ...options, config, augmentation: augmentation(config) },
     method: { ...method, phases: () => phases },
@@ -73,6 +74,7 @@ export async function chooseClusters({ settings, augmentation, ...options }: Cho
   const { affinity } = selfTunedAffinity(neighbours, { scaleNeighbour: SCALE_NEIGHBOUR });
   const candidates = relativeEigengaps(affinity, most, new Random(seed, "eigengap"));
   const [{ clusters }] = clearestFirst(candidates) as [ClusterCandidate];
+  const after = phases.length === 0 ? "initialisation" : (first?.name as string);
   const seconds = (performance.now() - began) / 1e3;
-  return { type: "clusters", clusters, candidates, after: first?.name ?? "initialisation", seconds };
+  return { type: "clusters", clusters, candidates, after, seconds };
 }

@@ -188,7 +188,7 @@ export class Batcher {
     const { model } = batch[0]!;
     const { runMs } = this.#options.limits;
     const began = performance.now();
-    const tooLong = setTimeout(() => void thread.terminate(`a batch took longer than ${runMs} ms`), runMs);
+    const tooLong = setTimeout(() => void thread.abandon(`a batch took longer than ${runMs} ms`), runMs);
     try {
       const { jobs, transfer } = packed(batch);
       const answer = await this.#pool.run(thread, model.id, jobs, transfer);

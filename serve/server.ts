@@ -75,7 +75,7 @@ export interface RunningServer {
   /** Looks at the files at once, as watching does every so often. */
   refresh(): Promise<void>;
   /** Ends a worker as a crash would. Its requests are answered 503; another takes its place. */
-  killWorker(index?: number): Promise<void>;
+  killWorker(index?: number): void;
   /** Answers what it has begun with, then frees everything. Calling it again changes nothing. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

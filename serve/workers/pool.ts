@@ -7,6 +7,8 @@ type OpenAsk = Calls["open"]["ask"];
 /** A worker that dies before it has its models is tried again ever later, in milliseconds. */
 const FIRST_BACKOFF = 50;
 const MAX_BACKOFF = 5_000;
+/** How long workers may take to end, in milliseconds: one may be in a run that nobody waits for. */
+const END_MS = 10_000;
 
 export interface PoolEvents {
   /** A worker is free, or there is a new one. */
@@ -89,19 +91,20 @@ export class Pool {
   }
 
   /** Ends a worker as a crash would: its batch is answered 503, and another takes its place. */
-  async kill(index: number, reason: string): Promise<void> {
-    await [...this.#threads][index % Math.max(1, this.alive)]?.terminate(reason);
+  kill(index: number, reason: string): void {
+    void [...this.#threads][index % Math.max(1, this.alive)]?.abandon(reason);
   }
 
   async dispose(): Promise<void> {
     this.#closed = true;
     for (const retry of this.#retries) clearTimeout(retry);
-    await Promise.all([...this.#threads].map((thread) => thread.terminate("the server closes")));
+    const ended = Promise.all([...this.#threads].map((thread) => thread.abandon("the server closes")));
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, END_MS).unref())]);
   }
 
   #started(): Thread {
     const thread = new Thread(this.#settings);
-    thread.ended.then((reason) => {
+    thread.lost.then((reason) => {
       const served = this.#threads.delete(thread);
       if (this.#closed) return;
       this.#events.onLost(reason);
@@ -131,12 +134,12 @@ export class Pool {
         opened.add(next[0]);
       }
     } catch (error) {
-      await thread.terminate((error as Error).message); // its end asks for the next one
+      void thread.abandon((error as Error).message); // its loss asks for the next one
       return;
     }
     for (const model of opened) if (!this.#models.has(model)) thread.call("close", { model }).catch(() => {});
     if (this.#closed) {
-      await thread.terminate("the server closes");
+      void thread.abandon("the server closes");
       return;
     }
     this.#threads.add(thread);

@@ -22,13 +22,15 @@ export class WorkerLost extends HttpProblem {
 export class Thread {
   /** Whether it runs a batch. */
   busy = false;
-  /** Settles when it ends, however it does, with what it ended of. */
-  readonly ended: Promise<string>;
+  /** Settles when it answers no more, with what it ended of: its thread may still be in a run. */
+  readonly lost: Promise<string>;
+  readonly #exited: Promise<void>;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #tickets = 0;
   #reason = "it ended";
   #alive = true;
+  #lose: (reason: string) => void = () => {};
 
   constructor(settings: WorkerSettings) {
     this.#worker = new Worker(WORKER, { workerData: settings });
@@ -36,7 +38,10 @@ export class Thread {
     this.#worker.on("error", (error: Error) => {
       this.#reason = error.message;
     });
-    this.ended = new Promise((resolve) => this.#worker.once("exit", () => resolve(this.#end())));
+    this.lost = new Promise((resolve) => {
+      this.#lose = resolve;
+    });
+    this.#exited = new Promise((resolve) => this.#worker.once("exit", () => resolve(this.#end())));
   }
 
   /** @throws {SubspanError | Error} what the worker threw; {WorkerLost} if it dies first. */
@@ -53,9 +58,18 @@ export class Thread {
     });
   }
 
-  async terminate(reason: string): Promise<void> {
+  /**
+   * Gives it up: its calls fail at once, and it ends when it is out of the run it may be in. It is not stopped there:
+   * what ONNX Runtime's native code would throw in a thread that is being stopped ends the process.
+   *
+   * @returns when it has ended.
+   */
+  abandon(reason: string): Promise<void> {
     this.#reason = reason;
-    await this.#worker.terminate();
+    this.#end();
+    this.#worker.postMessage("exit");
+    this.#worker.unref();
+    return this.#exited;
   }
 
   #settle(answer: Answer): void {
@@ -68,10 +82,11 @@ export class Thread {
     }
   }
 
-  #end(): string {
+  #end(): void {
+    if (!this.#alive) return;
     this.#alive = false;
+    this.#lose(this.#reason);
     for (const { reject } of this.#waiting.values()) reject(new WorkerLost(this.#reason));
     this.#waiting.clear();
-    return this.#reason;
   }
 }

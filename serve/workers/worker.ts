@@ -9,7 +9,8 @@ const port = parentPort!;
 const settings = workerData as WorkerSettings;
 const models = new Map<number, ServedModel>();
 
-port.on("message", async (call: Call) => {
+port.on("message", async (call: Call | "exit") => {
+  if (call === "exit") process.exit();
   try {
     const answer = await perform(call);
     const transfer = answer !== undefined && "replies" in answer ? [answer.bytes] : [];

@@ -65,12 +65,12 @@ describe("batches", () => {
   });
 
   test("a request waits for others as long as it was told", async () => {
-    await using server = await open({ maxDelayMs: 300 });
+    await using server = await open({ maxDelayMs: 1000 });
     const waited = ({ headers }: Answer) => Number(/queue;dur=([\d.]+)/.exec(headers["server-timing"] as string)?.[1]);
     const [first] = await Promise.all([infer(server.port), infer(server.port)]);
-    expect(waited(first)).toBeGreaterThan(290);
+    expect(waited(first)).toBeGreaterThan(990);
     expect(await metric(server.port, 'subspan_batch_rows_count{model="toy",version="1"}')).toBe(1);
-    expect(waited(await infer(server.port, 64))).toBeLessThan(290); // a full batch waits for nobody
+    expect(waited(await infer(server.port, 200))).toBeLessThan(990); // a full batch waits for nobody
   });
 
   test("one that is wrong harms none of those it runs with", async () => {
@@ -132,7 +132,7 @@ describe("a worker that dies", () => {
     const lost = infer(server.port, 4000);
     await vi.waitFor(async () => expect(await metric(server.port, "subspan_queue_bytes")).toBeGreaterThan(0));
     await new Promise((resolve) => setTimeout(resolve, 30));
-    await server.killWorker();
+    server.killWorker();
     const answer = await lost;
     expect([answer.status, answer.json().error, answer.headers["retry-after"]]).toEqual([
       503,
@@ -149,7 +149,7 @@ describe("a worker that dies", () => {
     const killing = (async () => {
       for (let i = 0; i < 3; i++) {
         await new Promise((resolve) => setTimeout(resolve, 100));
-        await server.killWorker();
+        server.killWorker();
       }
     })();
     const statuses: number[] = [];

@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Zippable, zipSync } from "fflate";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Bundle, openBundle } from "../../runtime/bundle.ts";
 import { type ErrorCode, SubspanError } from "../../runtime/errors.ts";
-import { readBundle } from "../../runtime/node.ts";
+import { type LoadProgress, readBundle } from "../../runtime/node.ts";
 import { Random } from "../../train/random.ts";
-import { node, smallModel, toyBundle, toyManifest, toyModel } from "./toy.ts";
+import { node, sha256, smallModel, toyBundle, toyManifest, toyModel } from "./toy.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -195,4 +195,63 @@ test("500 bundles with a byte flipped: each is refused with a type, or what it h
     }
   }
   expect(refused).toBeGreaterThan(400);
+});
+
+describe("over the network", () => {
+  const files = toyBundle();
+  let cut = "";
+  const server = createServer((request, response) => {
+    const path = request.url!.replace("/toy/", "");
+    const bytes = files[path];
+    if (bytes === undefined) return response.writeHead(404).end();
+    if (path !== cut) return response.writeHead(200, { "content-length": bytes.length }).end(bytes);
+    response.writeHead(200, { "content-length": bytes.length });
+    return response.write(bytes.subarray(0, bytes.length >> 1), () => response.destroy());
+  });
+  let url: string;
+  beforeAll(async () => {
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/toy`;
+  });
+  afterAll(() => new Promise((closed) => server.close(closed)));
+
+  test.each([
+    ["manifest.json", ""],
+    ["model.onnx", ""],
+    ["model.onnx", "/model.onnx"],
+  ])("a download of %s that stops is told as such, asked for at toy%s", async (path, under) => {
+    cut = path;
+    await expect(readBundle(url)).rejects.toEqual(
+      fails("BUNDLE_TRUNCATED", new RegExp(`${path}: expected \\d+ bytes`)),
+    );
+    cut = "";
+  });
+
+  test("a hash pins a folder, a file and bytes", async () => {
+    const manifest = { sha256: sha256(files["manifest.json"]!) };
+    const model = { sha256: sha256(files["model.onnx"]!) };
+    for (const [source, pin] of [
+      [url, manifest],
+      [`${url}/model.onnx`, model],
+      [files["model.onnx"]!, model],
+    ] as const) {
+      expect((await readBundle(source, pin)).manifest.name).toBe("toy");
+      const other = { sha256: "0".repeat(64) };
+      await expect(readBundle(source, other)).rejects.toEqual(fails("BUNDLE_INVALID", /expected sha256 0000/));
+    }
+  });
+
+  test("reading tells of each file as it goes, and stops when it is told to", async () => {
+    const told: string[] = [];
+    const controller = new AbortController();
+    const onProgress = (event: LoadProgress) => {
+      told.push([event.status, "file" in event ? event.file : ""].join(" "));
+      if (event.status === "done") controller.abort(new Error("enough"));
+    };
+    await expect(readBundle(url, { onProgress, signal: controller.signal })).rejects.toEqual(
+      fails("INTERRUPTED", "stopped: enough"),
+    );
+    expect(told).toEqual(["initiate", "download", "progress", "done"].map((status) => `${status} manifest.json`));
+    await expect(readBundle(url, { signal: AbortSignal.abort() })).rejects.toEqual(fails("INTERRUPTED"));
+  });
 });

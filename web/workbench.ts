@@ -33,6 +33,7 @@ export class Workbench {
   #clusterer: Clusterer<WebImage>;
   #device: DeviceRequest;
   #heard: number | undefined;
+  #unsaved = false;
 
   /** Opens a bundle on the device that is chosen. @throws {SubspanError} as the runtime's `loadClusterer`. */
   static async open(bundle: Bundle, signal: AbortSignal): Promise<Workbench> {
@@ -114,7 +115,13 @@ export class Workbench {
     const sizes = new ResizeObserver(() => this.redraw());
     for (const id of ["picture", "drawing"]) sizes.observe(byId(id, HTMLElement));
     signal.addEventListener("abort", () => sizes.disconnect());
-    this.#clusters.addEventListener("change", () => this.#picture.draw(), { signal });
+    const renamed = () => {
+      this.#unsaved = true;
+      this.#picture.draw();
+    };
+    this.#clusters.addEventListener("change", renamed, { signal });
+    // Names that somebody typed are not lost by a slip: the browser asks.
+    addEventListener("beforeunload", (event) => this.#unsaved && event.preventDefault(), { signal });
   }
 
   /** Shows what changes while somebody draws; told to who listens when the cluster is another. */
@@ -137,6 +144,7 @@ export class Workbench {
   async #save(): Promise<void> {
     const bytes = await renamedBundle(this.#clusterer.bundle, this.#clusters.manifestNames);
     download(`${this.name}.subspan`, bytes, "application/zip");
+    this.#unsaved = false;
     announce("The bundle is saved with its names");
   }
 

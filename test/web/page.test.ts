@@ -98,6 +98,20 @@ async function draw(page: Page, stroke: readonly Point[]): Promise<void> {
   await page.mouse.up();
 }
 
+/** Drops files on the page, as from a file manager. */
+async function drop(page: Page, files: readonly ImageFile[]): Promise<void> {
+  const contents = files.map(({ name, mimeType, buffer }) => ({ name, mimeType, base64: buffer.toString("base64") }));
+  await page.evaluate((dropped) => {
+    const dataTransfer = new DataTransfer();
+    for (const { name, mimeType, base64 } of dropped) {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      dataTransfer.items.add(new File([bytes], name, { type: mimeType }));
+    }
+    for (const type of ["dragenter", "dragover", "drop"])
+      document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }, contents);
+}
+
 const verdictIs = (page: Page, cluster: number) =>
   page.waitForFunction((name) => document.getElementById("verdict")!.textContent!.endsWith(name), `Cluster ${cluster}`);
 const assigned = (page: Page, count: string) =>
@@ -187,9 +201,10 @@ describe("files", () => {
     const page = await openDigits();
     const files = await digitFiles(10);
     const bad = { name: "notes.png", mimeType: "image/png", buffer: Buffer.from("not a picture") };
-    await page.setInputFiles("#image-files", [...files, bad]);
+    await drop(page, [...files, bad]);
     await assigned(page, "10 samples");
     expect(await page.locator("#gallery li").count()).toBe(10);
+    expect(await page.locator("#drop-veil").isVisible()).toBe(false);
     expect(await page.locator("#failures").textContent()).toMatch(/^1 failure.*notes\.png.*not an image/s);
     const rows = await csv(page);
     expect(rows.slice(0, 10).map(([, , label]) => label)).toEqual(await labelsInNode(files));

@@ -18,8 +18,12 @@ export interface Thread extends Channel {
   end(): Promise<void>;
 }
 
-/** A thread that cannot be started, or ended by itself. */
-export class ThreadFailure extends Error {}
+/** A thread that cannot be started, or ended by itself: nothing can be assigned in it any more. */
+export class ThreadFailure extends SubspanError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ASSIGN_FAILED", message, options);
+  }
+}
 
 /** What a thread needs to open an engine. */
 export interface EngineSetup extends Pick<Bundle, "model" | "manifest"> {

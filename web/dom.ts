@@ -70,9 +70,7 @@ function* taken<T>(list: T[]): Generator<T> {
 
 /** A part of a whole as people read it: 0.934 is "93.4 %", and what is not all is never "100 %". */
 export function percent(share: number): string {
-  const rounded = Math.round(share * 1000) / 10;
-  const shown = share < 1 ? Math.min(rounded, 99.9) : rounded;
-  return `${shown >= 10 && Number.isInteger(shown) ? shown : shown.toFixed(1)} %`;
+  return share === 1 ? "100 %" : `${Math.min(share * 100, 99.9).toFixed(1)} %`;
 }
 
 export const count = (n: number): string => n.toLocaleString("en");

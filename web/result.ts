@@ -22,7 +22,11 @@ export class Result {
     this.#picture = picture;
     const input = byId("rename-input", HTMLInputElement);
     const { signal } = this.#stop;
-    input.addEventListener("input", () => this.#shown && clusters.rename(this.#shown.label, input.value), { signal });
+    // What is shown may change while somebody types, as with the camera: the name is for what they saw.
+    let naming = 0;
+    input.addEventListener("focus", () => (naming = this.#shown?.label ?? 0), { signal });
+    input.addEventListener("input", () => clusters.rename(naming, input.value), { signal });
+    input.addEventListener("blur", () => this.#showName(), { signal });
     clusters.addEventListener("change", () => this.#show(), { signal });
     this.clear("No sample yet", "Draw, choose or drop one: its cluster appears here.");
   }
@@ -48,8 +52,11 @@ export class Result {
     byId("seen", HTMLElement).replaceChildren(...(seen instanceof Float32Array ? [] : [pictureElement(seen)]));
     this.#shown = verdict;
     this.#show();
-    const input = byId("rename-input", HTMLInputElement);
-    if (input !== document.activeElement) input.value = this.#clusters.given(verdict.label);
+    if (document.activeElement !== byId("rename-input", HTMLElement)) this.#showName();
+  }
+
+  #showName(): void {
+    byId("rename-input", HTMLInputElement).value = this.#shown ? this.#clusters.given(this.#shown.label) : "";
   }
 
   /** In one sentence, for people who listen. */

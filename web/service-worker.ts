@@ -28,7 +28,8 @@ interface Scope {
 const scope = globalThis as unknown as Scope;
 /** Also in offline.ts: a service worker imports nothing. */
 const MANIFESTS = "subspan-manifests";
-const PREFIX = "subspan-page-";
+/** Sites beside each other on one host keep their own. */
+const PREFIX = `subspan-page-${scope.registration.scope}-`;
 const CACHE = PREFIX + __VERSION__;
 
 scope.addEventListener("install", (event) => {

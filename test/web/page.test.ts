@@ -234,8 +234,10 @@ describe("files", () => {
 test("names are saved into a bundle that loads, with the same labels", async () => {
   const page = await openDigits();
   const one = digits.clusterOf.get(1)!;
-  await page.getByLabel(`Name of cluster ${one}`).fill("ones, é");
   await draw(page, ONE);
+  await verdictIs(page, one);
+  await page.getByLabel("Name it").fill("ones, é");
+  expect(await page.getByLabel(`Name of cluster ${one}`).inputValue()).toBe("ones, é");
   await page.getByRole("heading", { name: "ones, é" }).waitFor();
   const [saved] = await Promise.all([
     page.waitForEvent("download"),

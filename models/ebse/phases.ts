@@ -97,7 +97,7 @@ function joint(config: Config, encoder: Encoder, round: number): Phase {
     name: `joint ${round}`,
     ...rest,
     warmup: 20,
-    trainable: ["encoder.", "energy.", ...(learns ? ["head."] : [])],
+    trainable: ["encoder.", ...(weight > 0 ? ["energy."] : []), ...(learns ? ["head."] : [])],
     updated: [MOMENTUM, QUEUE],
     latents: true,
     rank: true,

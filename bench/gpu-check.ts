@@ -1,6 +1,6 @@
 /**
  * What only a machine with a GPU can show: parity and throughput of a bundle on every device that Node offers, against the CPU.
- * `npm run gpu-check [-- BUNDLE...]` (bundles/digits unless said). Without a GPU it says so, device by device, and ends with 1.
+ * `npm run gpu-check [-- BUNDLE... --rounds 15]` (bundles/digits unless said). Without a GPU it says so, device by device, and ends with 1.
  */
 import { parseArgs } from "node:util";
 import { type Device, loadClusterer, readBundle, SubspanError } from "../runtime/node.ts";
@@ -9,9 +9,12 @@ const OUTPUTS = ["label", "confidence", "novelty", "probabilities", "embedding",
 const GPUS = ["cuda", "webgpu"] as const satisfies readonly Device[];
 const BATCHES = [1, 7, 256] as const;
 const PARITY = 1e-4;
-const ROUNDS = 15;
 
-const { positionals } = parseArgs({ allowPositionals: true });
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string", default: "15" } },
+});
+const rounds = Number(values.rounds);
 const bundles = positionals.length > 0 ? positionals : ["bundles/digits"];
 
 type Clusterer = Awaited<ReturnType<typeof loadClusterer>>;
@@ -37,7 +40,7 @@ const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[
 
 async function milliseconds(clusterer: Clusterer, samples: Samples): Promise<number> {
   const times: number[] = [];
-  for (let i = 0; i < ROUNDS + 2; i++) {
+  for (let i = 0; i < rounds + 2; i++) {
     const began = performance.now();
     await clusterer.assign(samples);
     if (i >= 2) times.push(performance.now() - began);

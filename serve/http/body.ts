@@ -53,6 +53,7 @@ export function readBody(incoming: IncomingMessage, limit: number, budget: Budge
       "accept-encoding": "identity",
     });
   if (Number(length) > limit) throw tooLong(limit);
+  if (incoming.destroyed) throw brokenOff();
   return new Promise((resolve, reject) => {
     const gathered = new Gathered();
     const stop = (error: unknown) => {
@@ -74,7 +75,7 @@ export function readBody(incoming: IncomingMessage, limit: number, budget: Budge
       incoming.off("close", onClose).off("error", onClose);
       resolve(gathered);
     };
-    const onClose = () => stop(new HttpProblem(400, "body: broke off before its end"));
+    const onClose = () => stop(brokenOff());
     incoming.on("data", onData).once("end", onEnd).once("close", onClose).once("error", onClose);
   });
 }
@@ -115,6 +116,10 @@ class Gathered implements Body {
       from += part.length;
     }
   }
+}
+
+function brokenOff(): HttpProblem {
+  return new HttpProblem(400, "body: broke off before its end");
 }
 
 function tooLong(limit: number): HttpProblem {

@@ -37,9 +37,10 @@ export async function runModel(
     const deadline = deadlineOf(incoming);
     const body = await readBody(incoming, limits.bodyBytes, budget);
     const rows = guessedRows(model, job, body.size);
-    const answered = await batcher.submit({ model, job, body, rows, deadline }, (cancel) =>
-      outgoing.once("close", cancel),
-    );
+    const answered = await batcher.submit({ model, job, body, rows, deadline }, (cancel) => {
+      if (outgoing.closed) cancel();
+      else outgoing.once("close", cancel);
+    });
     call.rows = answered.rows;
     call.queueMs = answered.queueMs;
     call.computeMs = answered.computeMs;

@@ -10,6 +10,7 @@ import { type Bundle, openBundle } from "../../runtime/bundle.ts";
 import { type ErrorCode, SubspanError } from "../../runtime/errors.ts";
 import { type LoadProgress, readBundle } from "../../runtime/node.ts";
 import { Random } from "../../train/random.ts";
+import { sized } from "../soak/sized.ts";
 import { node, sha256, smallModel, toyBundle, toyManifest, toyModel } from "./toy.ts";
 
 let root: string;
@@ -179,12 +180,12 @@ async function contents(bundle: Bundle): Promise<string> {
   return JSON.stringify([bundle.manifest, bundle.files, files.map((bytes) => Buffer.from(bytes).toString("base64"))]);
 }
 
-test("500 bundles with a byte flipped: each is refused with a type, or what it holds is unchanged", async () => {
+test(`${sized(500, 20_000)} bundles with a byte flipped: each is refused with a type, or what it holds is unchanged`, async () => {
   const bytes = zip(toyBundle());
   const good = await contents(await readBundle(bytes));
   const random = new Random(1, "flips");
   let refused = 0;
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < sized(500, 20_000); i++) {
     const spoilt = Uint8Array.from(bytes);
     spoilt[random.bits() % bytes.length]! ^= 1 + (random.bits() % 255);
     try {
@@ -194,8 +195,8 @@ test("500 bundles with a byte flipped: each is refused with a type, or what it h
       refused++;
     }
   }
-  expect(refused).toBeGreaterThan(400);
-});
+  expect(refused).toBeGreaterThan(sized(400, 16_000));
+}, 300_000);
 
 describe("over the network", () => {
   const files = toyBundle();

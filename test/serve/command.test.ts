@@ -5,6 +5,7 @@ import { Agent } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { toyModel } from "../runtime/toy.ts";
+import { sized } from "../soak/sized.ts";
 import { type Built, buildServer } from "./built.ts";
 import { ask, post } from "./client.ts";
 
@@ -58,7 +59,8 @@ Try:
 `);
 });
 
-test("SIGTERM under load: what was accepted is answered, and it exits 0", async () => {
+const times = Array.from({ length: sized(1, 50) }, (_, i) => i + 1);
+test.each(times)("SIGTERM under load: what was accepted is answered, and it exits 0 (%i)", async () => {
   const program = subspan("toy.onnx", "--port", "0", "--workers", "1", "--json");
   const port = await listening(program);
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });

@@ -226,13 +226,7 @@ test("names that are paths in disguise are 4xx, and no file is looked at for any
       "models",
       "decoy",
     ],
-    ...[
-      "toy/versions/1.0",
-      "toy/versions/01",
-      "toy/versions/-1",
-      "toy/versions/1e0",
-      "toy/versions/%31%00",
-    ],
+    ...["toy/versions/1.0", "toy/versions/01", "toy/versions/-1", "toy/versions/1e0", "toy/versions/%31%00"],
     ...[
       `${"a".repeat(129)}`,
       "t%6fy%2f",

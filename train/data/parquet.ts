@@ -65,9 +65,11 @@ async function opened(path: string) {
   const file = await asyncBufferFromFile(path).catch((error) => {
     throw unreadable(path, error);
   });
-  const metadata = await parquetMetadataAsync(file).catch((error) => {
-    throw invalid(path, `is no Parquet file (${error.message})`, error);
-  });
+  const metadata = await parquetMetadataAsync(file)
+    .then(counted)
+    .catch((error) => {
+      throw invalid(path, `is no Parquet file (${error.message})`, error);
+    });
   const rows = metadata.row_groups.reduce((sum, { num_rows }) => sum + num_rows, 0n);
   const odd = metadata.row_groups.find(({ columns, num_rows }) =>
     columns.some(({ meta_data }) => meta_data && meta_data.num_values < num_rows),
@@ -105,6 +107,16 @@ async function opened(path: string) {
     }
   }
   return { metadata, columns };
+}
+
+/** The same, its counts known to be there: those of a damaged file may be missing. */
+function counted(metadata: FileMetaData): FileMetaData {
+  const groups = metadata.row_groups.flatMap(({ num_rows, total_byte_size, columns }) => [
+    ...[num_rows, total_byte_size],
+    ...columns.flatMap(({ meta_data }) => (meta_data ? [meta_data.num_values] : [])),
+  ]);
+  if ([metadata.num_rows, ...groups].every((count) => typeof count === "bigint" && count >= 0n)) return metadata;
+  throw new TypeError("its metadata lack the numbers of rows, bytes or values");
 }
 
 /** The names of the columns: schema elements that are no part of another. The first element is the table. */

@@ -1,7 +1,8 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFolderAtomic } from "../export/files.ts";
-import { TARGETS, type Target, type TargetOptions } from "../export/targets/index.ts";
+import { TARGETS, type Target } from "../export/targets/index.ts";
+import type { TargetOptions } from "../export/targets/target.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { readBundle } from "../runtime/node.ts";
 

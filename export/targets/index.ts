@@ -1,16 +1,8 @@
 import type { Bundle } from "../../runtime/bundle.ts";
 import { job, kserve } from "./kubernetes.ts";
 import { ray, spark } from "./python.ts";
+import type { TargetFiles, TargetOptions } from "./target.ts";
 import { triton } from "./triton.ts";
-
-export type TargetFiles = Readonly<Record<string, string | Uint8Array>>;
-
-export interface TargetOptions {
-  /** Where the cluster finds the models, for Kubernetes: what the storage initialiser of KServe takes, or a volume claim. */
-  readonly storage: string;
-  /** Of a container with subspan in it. */
-  readonly image: string;
-}
 
 /** What each engine needs to run a bundle's graph, by path. */
 export const TARGETS = {

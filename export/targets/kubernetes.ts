@@ -1,5 +1,5 @@
 import type { Bundle } from "../../runtime/bundle.ts";
-import type { TargetFiles, TargetOptions } from "./index.ts";
+import type { TargetFiles, TargetOptions } from "./target.ts";
 import { triton } from "./triton.ts";
 
 /** A name as Kubernetes takes them: RFC 1123, lower case, at most 63 characters. */

@@ -1,5 +1,5 @@
 import type { Bundle } from "../../runtime/bundle.ts";
-import type { TargetFiles } from "./index.ts";
+import type { TargetFiles } from "./target.ts";
 
 /** What both modules begin with: a session of the graph that lies beside them, one a process. */
 function head({ manifest: { name, input, outputs } }: Bundle, about: string): string {

@@ -1,7 +1,7 @@
 import type { Bundle } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Shape } from "../../runtime/manifest.ts";
-import type { TargetFiles } from "./index.ts";
+import type { TargetFiles } from "./target.ts";
 
 const TYPES = { uint8: "TYPE_UINT8", int64: "TYPE_INT64", float32: "TYPE_FP32" } as const;
 /** Samples that Triton joins to a batch, and how long the first of them waits for others, in microseconds. */

@@ -97,9 +97,9 @@ export const schema = z
       .describe("nearest landmarks that novelty is measured from, and samples that one learns its label with"),
     landmarks: z.int().min(100).max(10_000).default(10_000).describe("training samples that are clustered, at most"),
     eigenvectors: z
-      .union([z.literal("balance"), z.int().min(1)])
-      .default("balance")
-      .describe("how many; balance tries K to K + 4 and keeps the most even clusters"),
+      .union([z.enum(["clusters", "balance"]), z.int().min(1)])
+      .default("clusters")
+      .describe("how many: as many as clusters; or balance tries K to K + 4 and keeps the most even clusters"),
   })
   .strict();
 

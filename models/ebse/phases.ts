@@ -109,20 +109,24 @@ function joint(config: Config, encoder: Encoder, round: number): Phase {
     }),
     update: (parameters, batch) => renewed(config, encoder, parameters, batch),
     loss: (parameters, batch) => {
-      const others = [...(informs ? ["second"] : []), ...(learns ? ["neighbour"] : [])];
-      const images = ["first", ...others].map((name) => batch[name] as tf.Tensor);
-      const latents = tf.split(
-        encodeSamples(encoder, parameters, tf.concat(images, 0)),
-        images.length,
-      ) as tf.Tensor2D[];
-      const first = latents[0] as tf.Tensor2D;
+      const views = ["first", ...(informs ? ["second"] : []), ...(learns ? ["neighbour"] : [])];
+      const all = encodeSamples(
+        encoder,
+        parameters,
+        tf.concat(
+          views.map((name) => batch[name] as tf.Tensor),
+          0,
+        ),
+      );
+      const b = (batch.first as tf.Tensor).shape[0] as number;
+      const of = (view: string) => tf.slice(all, [views.indexOf(view) * b, 0], [b, -1]);
+      const first = of("first");
       const terms: Terms = {};
       if (learns) {
-        const logits = labelLogits(parameters, tf.concat([first, latents.at(-1) as tf.Tensor2D], 0));
+        const logits = labelLogits(parameters, tf.concat([first, of("neighbour")], 0));
         terms.assignment = tf.mul(assignment, selfTrainingLoss(logits, batch.target as tf.Tensor2D));
       }
-      if (informs)
-        Object.assign(terms, informationTerms(config, information, tf.concat(latents.slice(0, 2), 0) as tf.Tensor2D));
+      if (informs) Object.assign(terms, informationTerms(config, information, tf.concat([first, of("second")], 0)));
       if (weight > 0) {
         const share = round === 1 && ramp > 0 ? tf.minimum(1, tf.div(batch.progress as tf.Scalar, ramp)) : tf.scalar(1);
         const scale = tf.mul(weight, share) as tf.Scalar;

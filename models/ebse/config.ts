@@ -98,7 +98,7 @@ export const schema = z
     landmarks: z.int().min(100).max(10_000).default(10_000).describe("training samples that are clustered, at most"),
     eigenvectors: z
       .union([z.enum(["clusters", "balance"]), z.int().min(1)])
-      .default("clusters")
+      .default("balance")
       .describe("how many: as many as clusters; or balance tries K to K + 4 and keeps the most even clusters"),
   })
   .strict();

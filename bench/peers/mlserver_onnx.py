@@ -3,7 +3,7 @@
 import onnxruntime
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
-from mlserver.types import InferenceResponse, MetadataTensor
+from mlserver.types import InferenceResponse, MetadataTensor, ResponseOutput
 
 TYPES = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32", "tensor(int64)": "INT64"}
 
@@ -26,5 +26,9 @@ class OnnxModel(MLModel):
         names = [output.name for output in payload.outputs or self.outputs]
         feeds = {tensor.name: NumpyCodec.decode_input(tensor) for tensor in payload.inputs}
         found = self.session.run(names, feeds)
-        outputs = [NumpyCodec.encode_output(name, x) for name, x in zip(names, found)]
+        types = {tensor.name: tensor.datatype for tensor in self.outputs}
+        outputs = [  # not NumpyCodec's, which gives [n] the shape [n, 1]
+            ResponseOutput(name=name, datatype=types[name], shape=list(x.shape), data=x.ravel().tolist())
+            for name, x in zip(names, found)
+        ]
         return InferenceResponse(id=payload.id, model_name=self.name, model_version=self.version, outputs=outputs)

@@ -62,7 +62,7 @@ export async function mlserver(graph: string, model: string, cores: number): Pro
   return { ...server, stop };
 }
 
-const QUIET = { stdio: ["ignore", "ignore", "inherit"] as ["ignore", "ignore", "inherit"] };
+const QUIET = { stdio: "ignore" as const };
 const START_MS = 120_000;
 
 /** Waits until it answers. */

@@ -20,11 +20,11 @@ const QUEUE = 1024;
 const SAMPLES = 60_000;
 
 /**
- * ebse's energy head with its default networks (256-256-128), on latents that are given: each of the batch by the others and
- * a queue, self-expression and elastic net. Latents and queue are random unit rows.
+ * ebse's energy head with its default networks (256-256-128) and no refinements, as its PyTorch peer, on latents that are given:
+ * each of the batch by the others and a queue, self-expression and elastic net. Latents and queue are random unit rows.
  */
 export function energy(batch: number): Workload {
-  const config = ebse.schema.parse({ clusters: 10, latent: LATENT });
+  const config = ebse.schema.parse({ clusters: 10, latent: LATENT, energy: { refinements: 0, gamma: 200 } });
   const network: EnergyNetwork = { latent: LATENT, ...config.energy };
   const parameters = parametersOf(ebse, config, { kind: "features", shape: [LATENT] }, ["energy."]);
   const random = new Random(0, "bench");

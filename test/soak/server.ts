@@ -23,6 +23,7 @@ const PROGRAM = `
 import { serve } from "./dist/serve/index.js";
 const server = await serve(JSON.parse(process.argv[2]));
 process.once("SIGTERM", () => server.close().then(() => process.exit(0)));
+process.stdin.resume().once("end", () => process.exit(1)); // a test that fails leaves nothing behind
 console.log("port " + server.port);
 `;
 

@@ -99,7 +99,13 @@ export class Pool {
     this.#closed = true;
     for (const retry of this.#retries) clearTimeout(retry);
     const ended = Promise.all([...this.#threads].map((thread) => thread.abandon("the server closes")));
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, END_MS).unref())]);
+    // The timer holds the process: the threads do not, and it would end before this does.
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, END_MS);
+    });
+    await Promise.race([ended, late]);
+    clearTimeout(timer);
   }
 
   #started(): Thread {

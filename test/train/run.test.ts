@@ -295,7 +295,7 @@ describe("what cannot be trained is refused before anything is written", () => {
   const { samples } = tinyImages(96);
   const sized = (h: number, w: number): Images => ({
     kind: "images",
-    data: new Uint8Array(96 * h * w),
+    data: Uint8Array.from({ length: 96 * h * w }, (_, i) => i % 251),
     shape: [96, h, w, 1],
   });
   const many = dataOf(tinyImages(120).samples);
@@ -303,7 +303,7 @@ describe("what cannot be trained is refused before anything is written", () => {
     ["images of 10 x 8", { data: dataOf(sized(10, 8)) }, "SHAPE_MISMATCH", /multiples of 4, got images \[10,8,1\]/],
     [
       "features",
-      { data: dataOf({ kind: "features", data: new Float32Array(96 * 5), shape: [96, 5] }) },
+      { data: dataOf({ kind: "features", data: Float32Array.from({ length: 480 }, (_, i) => i), shape: [96, 5] }) },
       "SHAPE_MISMATCH",
       /expected images .* got features \[5\]/,
     ],

@@ -42,7 +42,7 @@ describe.skipIf(!isThere("tfjs-node", reason))("tfjs-node", { timeout: 300_000 }
     [
       "ebse, whose momentum encoder and queue are buffers",
       24,
-      { width: 8, queue: 40, warmup: steps(10), head: steps(10), joint: steps(4) },
+      { width: 8, queue: 40, warmup: steps(10), head: steps(10), joint: { ...steps(4), rounds: 1 } },
       { method: "ebse" },
     ],
     [

@@ -3,7 +3,8 @@ import type { Graph } from "../graph.ts";
 import { applied, lowering } from "../lowering.ts";
 import { Operand, reshaped, type Stored } from "../value.ts";
 import { type FusedAttributes, type FusedInputs, fused } from "./activation.ts";
-import { type Convolution, convolutionForm, filterGradient } from "./convolution-forms.ts";
+import { type Convolution, convolutionForm } from "./convolution-forms.ts";
+import { filterGradient } from "./filter-gradient.ts";
 import { Slice, Transpose } from "./movement.ts";
 import { type Size2, type Size4, windowsOf } from "./windows.ts";
 

@@ -1,7 +1,8 @@
 import { backend_util } from "@tensorflow/tfjs-core";
 import { lowering } from "../lowering.ts";
 import type { Operand } from "../value.ts";
-import { type Convolution, channelsFirst, filterGradient } from "./convolution-forms.ts";
+import { type Convolution, channelsFirst } from "./convolution-forms.ts";
+import { filterGradient } from "./filter-gradient.ts";
 import { expectDtype } from "./operands.ts";
 import { type Size3, type Size5, windowsOf } from "./windows.ts";
 

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { type Browser, chromium } from "playwright-core";
@@ -47,7 +48,7 @@ export async function chromiumPath(): Promise<string> {
   const remedy =
     "the browser tests need Chromium: put it on the PATH or in CHROME_PATH (Debian: apt-get install chromium)";
   if (process.getuid?.() !== 0) throw new Error(`${remedy}; only root may install it here`);
-  await promisify(execFile)("flock", ["/tmp/subspan-chromium.lock", "sh", "-c", INSTALL]).catch((cause) => {
+  await promisify(execFile)("flock", [join(tmpdir(), "subspan-chromium.lock"), "sh", "-c", INSTALL]).catch((cause) => {
     throw new Error(`${remedy}; installing it failed: ${cause.message}`, { cause });
   });
   return findChromium() ?? fail(`${remedy}; after installing it there is none`);

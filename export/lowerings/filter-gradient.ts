@@ -1,0 +1,142 @@
+import type { Graph } from "../graph.ts";
+import { blocked, NCHWC, type Operand, reshaped, reversed, transposed } from "../value.ts";
+import { blockOf, CNHW, type Convolution, gradientOf, NCHW, spatial } from "./convolution-forms.ts";
+import { after, attributesOf, convolved, cut, still, type Windows } from "./windows.ts";
+
+const channelFirst = (rank: number) => [rank - 1, 0, ...spatial(rank).map((i) => i + 1)];
+
+/** Below this many input channels the filter gradient's runs of them are shorter than its runs of width. */
+const FEW_CHANNELS = 4;
+
+/**
+ * The filter gradient, the correlation of x with dy summed over the batch, in either form of graph:
+ *
+ *     dW[o, i, :, :] = sum over n of correlate(x[n, i], dy[n, o])
+ *
+ * One three-dimensional `Conv` whose channels are the batch: x is [1, n, h, w, i], dy its filter [o, n, h', w', 1], strides and
+ * dilations swapped. The matrix product then has in * kh * kw columns, gathered in runs of `in` numbers. The usual form, input
+ * channels as images, has kh * kw columns and takes five times as long; at few channels [1, n, i, h, w] is quicker.
+ *
+ * What is gathered is kh * kw times the image, so where dy has fewer channels than x it is the image and x the filter, which
+ * gives the gradient backwards. Images with a depth take the usual form, depthwise convolutions one with a group a channel.
+ */
+export function filterGradient(g: Graph, x: Operand, dy: Operand, convolution: Convolution): string {
+  if (convolution.groups > 1 || convolution.axes.length > 2) return plainCorrelation(g, x, dy, convolution);
+  const block = blockOf(g);
+  if (block !== undefined && inWholeBlocks(convolution, block)) return blockedCorrelation(g, x, dy, convolution, block);
+  const turned = convolution.outChannels < convolution.inChannels ? gradientOf(convolution) : undefined;
+  if (turned === undefined) return correlation(g, x, dy, convolution, (kh, kw, i, o) => [kh, kw, i, o]);
+  const backwards = correlation(g, dy, x, turned, (kh, kw, i, o) => [kh, kw, o, i]);
+  return reversed(g, backwards, [0, 1]);
+}
+
+/** Whether batch and channels are whole blocks, and dy's columns see all they need of x. */
+function inWholeBlocks({ batch, inChannels, outChannels, axes }: Convolution, block: number): boolean {
+  const columns = correlated(axes[1] as Windows);
+  const blocks = [batch, inChannels, outChannels].every((size) => size > 0 && size % block === 0);
+  return blocks && columns.count > 0 && columns.taps > 0 && columns.before >= 0 && cut(columns).size === columns.size;
+}
+
+/**
+ * The filter gradient over blocks, a convolution for each row kh of the filter: batch and rows are its channels, columns and
+ * channels of x its image, dy its filters of as many rows as dy has columns.
+ *
+ *     dW[kh, kw, i, o] = sum over (n, h), w of x[(n, s h + kh), s w + kw, i] dy[o, (n, h), w]
+ *
+ * Only rows are gathered, in runs of a block of n times w times i numbers. Blocks of n are made by ReorderInput: a Transpose would
+ * move single numbers, on one thread.
+ */
+function blockedCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Convolution, block: number): string {
+  const { batch: n, inChannels: i, outChannels: o, axes } = convolution;
+  const [height, width] = axes as [Windows, Windows];
+  const blocks = n / block;
+  const reshape = (name: string, shape: readonly number[]) => g.node("Reshape", [name, g.int64(shape)]);
+  // [blocks of n, block, o / block, h, w, block] -> [blocks, o / block, h, w, block of n, block of o] -> o in front
+  const channels = o * height.count * width.count;
+  const rows = g.node(`${NCHWC}:ReorderInput`, [reshape(blocked(dy, block).name, [blocks, block, 1, channels])], {
+    channels_last: 1,
+  });
+  const parts = reshape(rows, [blocks, o / block, height.count * width.count * block * block]);
+  const filters = reshape(g.node("Transpose", [parts], { perm: [1, 0, 2] }), [o, n * height.count, width.count, 1]);
+  // [n, h, w, i] -> [blocks of n, h, w, i, block of n]
+  const images = g.node(`${NCHWC}:ReorderInput`, [reshape(x.name, [1, n, height.size * width.size * i, 1])], {
+    channels_last: 0,
+  });
+  const flat = reshape(images, [blocks, height.size, width.size * i * block]);
+  const attributes = { ...attributesOf([correlated(width), still(i)], 1), group: 1 };
+  const found = Array.from({ length: height.taps }, (_, tap) => {
+    const image = reshape(rowsOf(g, flat, height, tap), [1, n * height.count, width.size, i]);
+    return g.node(`${NCHWC}:Conv`, [image, filters], attributes);
+  });
+  const all = found.length === 1 ? (found[0] as string) : g.node("Concat", found, { axis: 0 });
+  const gradient = g.node(`${NCHWC}:ReorderOutput`, [all], { channels: o, channels_last: 1 });
+  return reshape(gradient, [height.taps, width.taps, i, o]);
+}
+
+/**
+ * The rows of images [n, h, ...] that a tap of the filter meets, zeros where there are none: one a window. At stride 1 a Pad moves
+ * them; at others one Pad serves all taps.
+ */
+function rowsOf(g: Graph, images: string, windows: Windows, tap: number): string {
+  const { size, count, stride, dilation, before } = windows;
+  const length = (count - 1) * stride + 1;
+  const first = dilation * tap - before;
+  const isOne = stride === 1;
+  const [front, back] = isOne ? [-first, first + length - size] : [Math.max(0, before), Math.max(0, after(windows))];
+  const padded = front === 0 && back === 0 ? images : g.node("Pad", [images, g.int64([0, front, 0, 0, back, 0])]);
+  if (isOne) return padded;
+  const start = first + front;
+  return g.node("Slice", [padded, g.int64([start]), g.int64([start + length]), g.int64([1]), g.int64([stride])]);
+}
+
+/** Windows as long as the output, as many as taps. */
+function correlated({ count, taps, stride, dilation, ...axis }: Windows): Windows {
+  return { ...axis, count: taps, taps: count, stride: dilation, dilation: stride };
+}
+
+/** dW of [kh, kw, i, o] in the order that `arrange` gives these axes. */
+function correlation(
+  g: Graph,
+  x: Operand,
+  dy: Operand,
+  { batch, inChannels, outChannels, axes }: Convolution,
+  arrange: (kh: number, kw: number, i: number, o: number) => number[],
+): string {
+  const [height, width] = axes as [Windows, Windows];
+  const few = inChannels < FEW_CHANNELS;
+  const inOrder = <T>(h: T, w: T, channel: T): T[] => (few ? [channel, h, w] : [h, w, channel]);
+  const images = g.node("Reshape", [
+    x.inLayout(few ? NCHW : undefined),
+    g.int64([1, batch, ...inOrder(height.size, width.size, inChannels)]),
+  ]);
+  const filters = g.node("Reshape", [
+    dy.inLayout(CNHW),
+    g.int64([outChannels, batch, ...inOrder(height.count, width.count, 1)]),
+  ]);
+  const windows = inOrder(correlated(height), correlated(width), still(inChannels));
+  const product = convolved(g, images, filters, windows);
+  // [1, o, kh, kw, i] or [1, o, i, kh, kw]
+  const shape = [outChannels, ...inOrder(height.taps, width.taps, inChannels)];
+  const order = few ? arrange(2, 3, 1, 0) : arrange(1, 2, 3, 0);
+  return transposed(g, g.node("Reshape", [product, g.int64(shape)]), shape, order);
+}
+
+/** dW of [...taps, i, o], or of [...taps, i, o / i] depthwise: the input channels as images, or each with its own filters. */
+function plainCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Convolution): string {
+  const { batch, inChannels, outChannels, groups, axes } = convolution;
+  const layout = channelFirst(x.rank);
+  const sizes = axes.map(({ size }) => size);
+  const apart = [inChannels, batch, ...sizes];
+  const images = groups === 1 ? apart : [1, inChannels * batch, ...sizes];
+  const name = convolved(
+    g,
+    reshaped(g, x.inLayout(layout), apart, images),
+    dy.inLayout(layout),
+    axes.map(correlated),
+    groups,
+  );
+  const taps = axes.map((axis) => axis.taps);
+  const shape = [inChannels, outChannels / groups, ...taps];
+  const found = reshaped(g, name, groups === 1 ? shape : [1, outChannels, ...taps], shape);
+  return transposed(g, found, shape, [...taps.map((_, i) => i + 2), 0, 1]);
+}

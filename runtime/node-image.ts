@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { Sharp, SharpOptions } from "sharp";
 import { SubspanError } from "./errors.ts";
 import { checkImageHeader } from "./image-header.ts";
+import { decodePlainPng } from "./node-png.ts";
 import { fromRgba, MAX_PIXELS, tooLarge } from "./pixels.ts";
 import { isPixels, type PixelInput, type Pixels } from "./samples.ts";
 
@@ -12,7 +13,7 @@ export type EncodedImage = string | URL | Uint8Array;
 
 /**
  * Decodes an image file with the optional package `sharp`, any format it reads, turned upright, sRGB, 8 bits a channel, and
- * makes it of the shape wanted, see `fromRgba`.
+ * makes it of the shape wanted, see `fromRgba`. Small, plain PNGs are decoded without it, to the same pixels.
  *
  * @param image - a path, or the bytes of an image file.
  * @param shape - [h, w, c]; c is 1 for grey, 3 for RGB, 4 for RGBA.
@@ -24,6 +25,8 @@ export async function decodeImage(image: EncodedImage | PixelInput, shape: Pixel
   const name = image instanceof Uint8Array ? `an image of ${image.length} bytes` : String(image);
   const bytes = image instanceof Uint8Array ? image : await read(image);
   checkImageHeader(bytes, name);
+  const plain = decodePlainPng(bytes);
+  if (plain !== undefined) return fromRgba(plain, shape);
   const sharp = await loadSharp();
   try {
     const pipeline = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "error" });

@@ -27,6 +27,7 @@ export async function openClusterer(bundle: string, options: Options, reporter: 
 }
 
 export interface AssignRange {
+  /** The samples [from, to); all unless said. */
   readonly from?: number;
   readonly to?: number;
   readonly batchSize?: number;
@@ -41,28 +42,31 @@ const CHUNK = 4096;
 
 type Assigned = Columns & { readonly latent?: NumberArray };
 
-/** Assigns samples [from, to) of a source, batch after batch. */
+/** Parts of a source, in their order. */
+type SampleParts = Iterable<Samples> | AsyncIterable<Samples>;
+
+/** Assigns samples of a source, batch after batch. */
 async function* assignBatches(
   clusterer: OpenClusterer,
-  samples: Samples,
+  samples: SampleParts,
   range: AssignRange,
 ): AsyncGenerator<Assigned> {
-  const { from = 0, to = samples.shape[0], batchSize = 256, signal, reporter, latents = false } = range;
+  const { from = 0, to = Infinity, batchSize = 256, signal, reporter, latents = false } = range;
+  const of = Number.isFinite(to) ? ` of ${grouped(to - from)}` : "";
   const outputs = ["label", "confidence", "novelty", ...(latents ? (["latent"] as const) : [])] as const;
-  for await (const part of clusterer.assignStream(chunks(samples, from, to), { batchSize, outputs })) {
+  for await (const part of clusterer.assignStream(between(samples, from, to), { batchSize, outputs })) {
     if (signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped; nothing was written");
     const { start, count, label, confidence, novelty, latent } = part;
     const index = Int32Array.from({ length: count }, (_, i) => from + start + i);
     yield { index, label, confidence, novelty, ...(latents && { latent }) };
-    if ((start + count) % (32 * batchSize) === 0)
-      reporter?.doing(`assigned ${grouped(start + count)} of ${grouped(to - from)}`);
+    if ((start + count) % (32 * batchSize) === 0) reporter?.doing(`assigned ${grouped(start + count)}${of}`);
   }
 }
 
-/** Assigns samples [from, to) of a source, some thousand at once. @throws {SubspanError} INTERRUPTED, or what assigning throws. */
+/** Assigns samples that come in parts, some thousand at once. @throws {SubspanError} INTERRUPTED, or what assigning throws. */
 export async function* assignParts(
   clusterer: OpenClusterer,
-  samples: Samples,
+  samples: SampleParts,
   range: AssignRange = {},
 ): AsyncGenerator<Columns> {
   let held: Columns[] = [];
@@ -77,14 +81,14 @@ export async function* assignParts(
   if (count > 0) yield joinedColumns(held);
 }
 
-/** Assigns samples [from, to) of a source. @throws {SubspanError} as `assignParts`. */
+/** Assigns samples. @throws {SubspanError} as `assignParts`. */
 export async function assignSamples(
   clusterer: OpenClusterer,
   samples: Samples,
   range: AssignRange = {},
 ): Promise<Assigned> {
   const batches: Assigned[] = [];
-  for await (const batch of assignBatches(clusterer, samples, range)) batches.push(batch);
+  for await (const batch of assignBatches(clusterer, [samples], range)) batches.push(batch);
   const columns = joinedColumns(batches);
   const width = batches[0]?.latent?.shape[1];
   if (width === undefined) return columns;
@@ -97,11 +101,23 @@ export async function assignSamples(
   return { ...columns, latent: { data, shape: [columns.index.length, width] } };
 }
 
-function* chunks({ data, shape }: Samples, from: number, to: number) {
-  const [, ...sample] = shape;
-  const size = sample.reduce((a, b) => a * b, 1);
-  for (let start = from; start < to; start += CHUNK) {
-    const end = Math.min(start + CHUNK, to);
-    yield { data: data.subarray(start * size, end * size), shape: [end - start, ...sample] };
+/** Samples [from, to) of a source that has as many; no more of it is read. */
+async function* between(parts: SampleParts, from: number, to: number) {
+  let start = 0;
+  for await (const { data, shape } of parts) {
+    const [n, ...sample] = shape;
+    const size = sample.reduce((a, b) => a * b, 1);
+    const last = Math.min(n, to - start);
+    for (let at = Math.max(0, from - start); at < last; at += CHUNK) {
+      const end = Math.min(at + CHUNK, last);
+      yield { data: data.subarray(at * size, end * size), shape: [end - at, ...sample] };
+    }
+    start += n;
+    if (start >= to) return;
   }
+  if (start < to && Number.isFinite(to))
+    throw new SubspanError(
+      "SOURCE_INVALID",
+      `the source changed while it was read: ${start} samples, there were ${to}`,
+    );
 }

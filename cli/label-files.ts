@@ -3,7 +3,7 @@ import { extname } from "node:path";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { writeFileAtomic } from "../export/files.ts";
 import { SubspanError } from "../runtime/errors.ts";
-import { parquetGroups, readNpz, writeNpz } from "../train/data/index.ts";
+import { npzColumns, parquetGroups, writeNpzColumns } from "../train/data/index.ts";
 
 /** What is written of n assigned samples, column by column. */
 export interface Columns {
@@ -24,19 +24,20 @@ export interface LabelFormat {
   merge(paths: readonly string[], path: string): Promise<void>;
 }
 
-const NAMES = ["index", "label", "confidence", "novelty"] as const;
+const TYPES = { index: Int32Array, label: Int32Array, confidence: Float32Array, novelty: Float32Array } as const;
+const NAMES = ["index", "label", "confidence", "novelty"] as const satisfies (keyof typeof TYPES)[];
 const HEAD = `${NAMES.join(",")}\n`;
 
 const FORMATS: Readonly<Record<string, LabelFormat>> = {
   ".csv": text((row) => row.join(","), HEAD),
   ".jsonl": text((row) => `{${row.map((v, i) => `"${NAMES[i]}":${v}`).join(",")}}`),
-  ".npz": columnar(writeArrays, readArrays),
+  ".npz": columnar(
+    (path, parts) => writeNpzColumns(path, TYPES, parts),
+    (path) => npzColumns(path, NAMES),
+  ),
   ".parquet": columnar(
     (path, parts) => writeFileAtomic(path, parquet(parts)),
-    async function* (path) {
-      for await (const group of parquetGroups(path, NAMES))
-        yield columnsOf((name) => group.get(name) as ArrayLike<number>);
-    },
+    (path) => parquetGroups(path, NAMES),
   ),
 };
 
@@ -89,33 +90,16 @@ function float32(value: number): string {
   return String(Number(value.toPrecision(9)));
 }
 
-/** Files of whole columns: merged by reading them, and writing what they hold. */
-function columnar(write: LabelFormat["write"], read: (path: string) => AsyncIterable<Columns>): LabelFormat {
+/** Files of columns: merged by reading them part after part, and writing what they hold. */
+function columnar(
+  write: LabelFormat["write"],
+  read: (path: string) => AsyncIterable<ReadonlyMap<string, ArrayLike<unknown>>>,
+): LabelFormat {
   async function* all(paths: readonly string[]) {
-    for (const path of paths) yield* read(path);
+    for (const path of paths)
+      for await (const part of read(path)) yield columnsOf((name) => part.get(name) as ArrayLike<number>);
   }
   return { write, merge: (paths, path) => write(path, all(paths)) };
-}
-
-/** A .npz archive begins with its first column, so it is written when all are there: 16 bytes a sample. */
-async function writeArrays(path: string, parts: Parts): Promise<void> {
-  const all: Columns[] = [];
-  for await (const part of parts) all.push(part);
-  const whole = joinedColumns(all);
-  const arrays = NAMES.map((name) => [
-    name,
-    { data: whole[name] as Int32Array<ArrayBuffer>, shape: [whole[name].length] },
-  ]);
-  await writeNpz(path, Object.fromEntries(arrays));
-}
-
-async function* readArrays(path: string): AsyncIterable<Columns> {
-  const arrays = await readNpz(path);
-  yield columnsOf((name) => {
-    const array = arrays[name];
-    if (array === undefined) throw new SubspanError("SOURCE_INVALID", `${path}: no array "${name}"`);
-    return array.data as Int32Array;
-  });
 }
 
 /** Several parts as one. */

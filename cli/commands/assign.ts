@@ -1,12 +1,12 @@
 import { sha256 } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
-import { loadSource } from "../../train/index.ts";
-import { assignParts, CLUSTERER_OPTIONS, openClusterer } from "../assigning.ts";
+import { openSource, type Skipped, type Survey, survey } from "../../train/data/index.ts";
+import { assignParts, CLUSTERER_OPTIONS, type OpenClusterer, openClusterer } from "../assigning.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { type Columns, labelFormat } from "../label-files.ts";
 import { shardOf } from "../options.ts";
 import { createReporter } from "../progress.ts";
-import { isThere, writeRecord } from "../shards.ts";
+import { isThere, type ShardPlan, writeRecord } from "../shards.ts";
 import { grouped, percent, table } from "../text.ts";
 
 export const assign: Command = {
@@ -38,35 +38,37 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
   try {
     const clusterer = await openClusterer(bundle, options, reporter);
     try {
-      const dataset = await loadSource(source, { skip: !options.has("strict") });
-      const { samples, skipped = [] } = dataset;
-      for (const { message } of skipped) reporter.note(`left out: ${message}`);
-      const [from, to] = shardRange(shard ?? { index: 0, count: 1 }, samples.shape[0], batchSize);
       const { clusters, device, manifest } = clusterer.info;
-      const plan = shard && {
-        ...{ ...shard, samples: samples.shape[0], from, to, batchSize, device },
-        ...{ source: dataset.fingerprint, model: await sha256(clusterer.bundle.model) },
-      };
+      const { input } = manifest;
+      const channels = input.kind === "images" && input.shape[3] === 1 ? 1 : 3;
+      const stream = await openSource(source, { skip: !options.has("strict"), channels });
+      const surveyed = shard && (await survey(stream));
+      const plan = shard && surveyed && (await shardPlan(clusterer, surveyed, shard, batchSize));
       if (out !== undefined && plan !== undefined && (await isThere(out, plan))) {
         reporter.close();
+        const { from, to } = plan;
         if (json) io.stdout.write(`${JSON.stringify({ samples: to - from, from, to, out, done: "before" })}\n`);
         reporter.note(
           `${out} holds shard ${plan.index}/${plan.count} already, whole and of the same samples and bundle`,
         );
         return;
       }
-      const tally = new Tally(clusters, indicesLeft(samples.shape[0], skipped));
+      const { from = 0, to = Infinity } = plan ?? {};
+      const tally = new Tally(clusters, from, stream.skipped);
       const began = performance.now();
-      const parts = tally.counted(assignParts(clusterer, samples, { from, to, batchSize, signal, reporter }));
+      const range = { from, to, batchSize, signal, reporter };
+      const parts = tally.counted(assignParts(clusterer, stream.parts(), range));
       if (out !== undefined && format !== undefined) await format.write(out, parts);
       else for await (const _ of parts);
       if (out !== undefined && plan !== undefined) await writeRecord(out, plan);
       const seconds = (performance.now() - began) / 1000;
       reporter.close();
-      const { rows } = tally;
+      const { rows, count } = tally;
+      const skipped = surveyed?.skipped ?? stream.skipped;
+      for (const { message } of skipped) reporter.note(`left out: ${message}`);
       if (json) {
         const sizes = rows.map(({ size }) => size);
-        const result = { samples: to - from, from, to, sizes, device, seconds, out, skipped: skipped.length };
+        const result = { samples: count, from, to: from + count, sizes, device, seconds, out, skipped: skipped.length };
         io.stdout.write(`${JSON.stringify(result)}\n`);
       } else if (out === undefined) {
         const cells = rows.map(({ size, confidence }, k) => [
@@ -76,12 +78,12 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
         ]);
         io.stdout.write(table([["cluster", "samples", "mean confidence"], ...cells]));
       }
-      const rate = grouped((to - from) / Math.max(seconds, 1e-6));
+      const rate = grouped(count / Math.max(seconds, 1e-6));
       reporter.note(
-        `${grouped(to - from)} samples on ${device}, ${rate} a second${out === undefined ? "" : `, in ${out}`}`,
+        `${grouped(count)} samples on ${device}, ${rate} a second${out === undefined ? "" : `, in ${out}`}`,
       );
       if (skipped.length > 0) {
-        const all = skipped.length + samples.shape[0];
+        const all = skipped.length + (surveyed?.samples ?? count);
         throw new SubspanError(
           "SOURCE_INVALID",
           `${source}: ${skipped.length} of ${all} files were left out, listed above`,
@@ -95,12 +97,15 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
   }
 }
 
-/** The place among all files of each that was read; undefined if all were. */
-function indicesLeft(n: number, skipped: readonly { readonly index: number }[]): Int32Array | undefined {
-  if (skipped.length === 0) return undefined;
-  const out = new Set(skipped.map(({ index }) => index));
-  const all = Array.from({ length: n + skipped.length }, (_, i) => i);
-  return Int32Array.from(all.filter((i) => !out.has(i)));
+async function shardPlan(
+  { info, bundle }: OpenClusterer,
+  { samples, fingerprint }: Survey,
+  shard: { readonly index: number; readonly count: number },
+  batchSize: number,
+): Promise<ShardPlan> {
+  const [from, to] = shardRange(shard, samples, batchSize);
+  const made = { batchSize, device: info.device, source: fingerprint, model: await sha256(bundle.model) };
+  return { ...shard, samples, from, to, ...made };
 }
 
 /**
@@ -117,25 +122,42 @@ function shardRange(
   return [from(index), from(index + 1)];
 }
 
-/** Size and mean confidence of each cluster, of what passes. */
+/** Counts what passes, and gives each sample its place among all files of a folder, of which some may be left out. */
 class Tally {
+  /** Size and mean confidence of each cluster. */
   readonly rows: readonly { size: number; confidence: number }[];
-  readonly #indices: Int32Array | undefined;
+  /** Of samples that passed. */
+  count = 0;
+  readonly #from: number;
+  readonly #skipped: readonly Skipped[];
+  #left = 0;
+  #place = 0;
 
-  /** @param indices - of the samples among all files of a folder, if some of these were left out. */
-  constructor(clusters: number, indices: Int32Array | undefined) {
+  /** @param from - samples before the first that passes. @param skipped - grows while samples are read, ahead of them. */
+  constructor(clusters: number, from: number, skipped: readonly Skipped[]) {
     this.rows = Array.from({ length: clusters }, () => ({ size: 0, confidence: 0 }));
-    this.#indices = indices;
+    this.#from = from;
+    this.#skipped = skipped;
   }
 
   async *counted(parts: AsyncIterable<Columns>): AsyncIterable<Columns> {
     for await (const part of parts) {
+      if (this.count === 0) for (let before = this.#from; before > 0; before--) this.#next();
+      this.count += part.index.length;
       part.label.forEach((k, i) => {
         const row = this.rows[k] as { size: number; confidence: number };
         row.size++;
         row.confidence += ((part.confidence[i] as number) - row.confidence) / row.size;
       });
-      yield this.#indices ? { ...part, index: part.index.map((i) => this.#indices?.[i] as number) } : part;
+      yield { ...part, index: part.index.map(() => this.#next()) };
     }
+  }
+
+  #next(): number {
+    while (this.#skipped[this.#left]?.index === this.#place) {
+      this.#left++;
+      this.#place++;
+    }
+    return this.#place++;
   }
 }

@@ -214,6 +214,21 @@ describe("a folder with files that are no images", () => {
     ]);
   });
 
+  test("in shards has the rows that it has as a whole", async () => {
+    await run();
+    const whole = await readFile(at("photos.csv"));
+    for (const i of [0, 1]) {
+      const shard = ["--shard", `${i}/2`, "--batch-size", "1", "--out", at(`photos-${i}.csv`)];
+      const { code, stderr } = await subspan("assign", at("images"), at("photos"), "--device", "cpu", ...shard);
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringContaining("photos: 3 of 5 files were left out"),
+      });
+    }
+    await subspan("merge", at("photos-0.csv"), at("photos-1.csv"), "--out", at("photos.csv"));
+    expect((await readFile(at("photos.csv"))).equals(whole)).toBe(true);
+  });
+
   test("--strict stops at the first, and writes nothing", async () => {
     await rm(at("photos.csv"), { force: true });
     const { code, stderr } = await run("--strict");

@@ -1,13 +1,17 @@
 import { execFile, spawn } from "node:child_process";
-import { copyFile, readFile, symlink } from "node:fs/promises";
+import { copyFile, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import * as tf from "@tensorflow/tfjs-core";
+import { zipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeBundle } from "../../export/bundle.ts";
-import { writeNpz } from "../../train/data/index.ts";
+import { type Tensors, trace } from "../../export/index.ts";
+import { type NpyArray, writeNpz } from "../../train/data/index.ts";
+import { encodeNpy } from "../../train/data/npy.ts";
 import { Random } from "../../train/random.ts";
-import { toyContent } from "../export/toy-clusterer.ts";
+import { toyContent, toyFunction, toyManifest } from "../export/toy-clusterer.ts";
 import { TINY_SETTINGS, temporaryFolder, writeTiny } from "./tiny-cli.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -26,14 +30,16 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
+type NpyPart = Pick<NpyArray, "data" | "shape">;
+
 const LONG = ["--set", "pretraining.epochs=400"];
 
 /** Runs the built program, sending a signal each time a line with `marker` comes on stderr. */
 async function program(
   argv: readonly string[],
-  { marker, signals = [] }: { marker?: string; signals?: NodeJS.Signals[] } = {},
+  { marker, signals = [], flags = [] }: { marker?: string; signals?: NodeJS.Signals[]; flags?: readonly string[] } = {},
 ) {
-  const child = spawn(process.execPath, [at("dist/cli/main.js"), ...argv], { cwd: at(".") });
+  const child = spawn(process.execPath, [...flags, at("dist/cli/main.js"), ...argv], { cwd: at(".") });
   const text = { stdout: "", stderr: "" };
   const left = [...signals];
   child.stdout.on("data", (chunk) => {
@@ -56,6 +62,42 @@ const train = (out: string, more: readonly string[] = LONG) => [
   ...TINY_SETTINGS,
   ...more,
 ];
+
+describe("assigning from a file", () => {
+  /** A clusterer of the first four of 300 numbers. */
+  beforeAll(async () => {
+    const manifest = toyManifest({ input: { ...toyManifest().input, shape: ["N", 300] } });
+    const first = ({ features }: Tensors) =>
+      toyFunction()({ features: tf.slice(features as tf.Tensor2D, [0, 0], [-1, 4]) });
+    const inputs = { features: { type: "float32", shape: ["N", 300] } } as const;
+    const model = trace(first, { inputs, outputs: { label: "int64" } });
+    await writeBundle(at("wide"), { ...(await toyContent()), manifest, model });
+  });
+
+  /** Most resident memory of a process, MB, that assigns so many rows of bytes: 1.2 kB each as float32. */
+  async function memory(
+    n: number,
+    name: string,
+    write: (path: string, x: NpyPart) => Promise<unknown>,
+  ): Promise<number> {
+    await write(at(name), { data: new Uint8Array(300 * n).map((_, i) => (i * 37) % 251), shape: [n, 300] });
+    const report = 'process.on("exit", () => console.error("RSS " + process.resourceUsage().maxRSS))';
+    const { code, stderr } = await program(["assign", "wide", name, "--device", "cpu", "--out", "labels.npz"], {
+      flags: ["--import", `data:text/javascript,${encodeURIComponent(report)}`],
+    });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`${n.toLocaleString("en")} samples on cpu`);
+    return Number(/RSS (\d+)/.exec(stderr)?.[1]) / 1024;
+  }
+
+  test.each([
+    ["x.npy", (path: string, x: NpyPart) => writeFile(path, encodeNpy(x))],
+    ["x.npz", (path: string, x: NpyPart) => writeFile(path, zipSync({ "x.npy": encodeNpy(x) }, { level: 1 }))],
+  ])("takes no more memory for 200,000 rows of %s than for 10,000, give or take 100 MB", async (name, write) => {
+    const few = await memory(10_000, name, write);
+    expect((await memory(200_000, name, write)) - few).toBeLessThan(100);
+  });
+});
 
 describe("the program", () => {
   test("starts", async () => {

@@ -1,8 +1,8 @@
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Samples } from "../../runtime/samples.ts";
-import { invalid } from "./bytes.ts";
+import { invalid, samplesInPart } from "./bytes.ts";
 import type { Content } from "./dataset.ts";
-import type { NpyArray } from "./npy.ts";
+import type { NpyArray, NpyRows } from "./npy.ts";
 
 /** Samples and labels from the arrays x and y of a file. */
 export function contentOf(file: string, x: NpyArray, y?: NpyArray): Content {
@@ -10,17 +10,40 @@ export function contentOf(file: string, x: NpyArray, y?: NpyArray): Content {
   return y === undefined ? { samples } : { samples, labels: labelsOf(file, y, samples.shape[0]) };
 }
 
+/** Samples of the array x that is read from front to back, in parts. @throws {SubspanError} as `contentOf`. */
+export async function* partsOf(file: string, x: NpyRows): AsyncGenerator<Samples> {
+  try {
+    const most = samplesInPart(x.rowBytes);
+    for (let row = 0; ; ) {
+      const part = await x.take(most);
+      const samples = samplesOf(file, part, { from: row, n: x.shape[0] as number });
+      if (samples.shape[0] === 0) return;
+      yield samples;
+      row += samples.shape[0];
+    }
+  } finally {
+    await x.close();
+  }
+}
+
+interface Part {
+  readonly from: number;
+  readonly n: number;
+}
+
 /**
  * Two axes [n, d] of any dtype are features, made float32. Three [n, h, w] or four [n, h, w, c] are images and uint8: whether
  * other numbers go to 1, to 255 or are standardised cannot be seen from a file, and what is trained must be what is served.
+ *
+ * @param part - of what `x` is a part, and from which row on, if it is one.
  */
-function samplesOf(file: string, x: NpyArray): Samples {
+function samplesOf(file: string, x: NpyArray, part?: Part): Samples {
   const { data, type } = x;
   const [n = 0, ...size] = x.shape;
-  const place = `${file}: x: [${x.shape}] ${type}`;
+  const place = `${file}: x: [${part ? [part.n, ...size] : x.shape}] ${type}`;
   if (![2, 3, 4].includes(x.shape.length)) throw refused(place, "expected [n, d] features, or [n, h, w(, c)] images");
   if (size.includes(0)) throw refused(place, "its samples are empty");
-  if (size.length === 1) return featuresOf(file, data, [n, size[0] as number]);
+  if (size.length === 1) return featuresOf(file, data, [n, size[0] as number], part);
   const [h, w, c = 1] = size as [number, number, number?];
   if (!(data instanceof Uint8Array) || type === "b1") {
     throw refused(
@@ -32,7 +55,7 @@ function samplesOf(file: string, x: NpyArray): Samples {
   return { kind: "images", data, shape: [n, h, w, c] };
 }
 
-function featuresOf(file: string, data: NpyArray["data"], shape: readonly [number, number]): Samples {
+function featuresOf(file: string, data: NpyArray["data"], shape: readonly [number, number], part?: Part): Samples {
   const features = data instanceof Float32Array ? data : numbers(data, new Float32Array(data.length));
   let count = 0;
   let first = -1;
@@ -42,8 +65,9 @@ function featuresOf(file: string, data: NpyArray["data"], shape: readonly [numbe
   }
   if (count > 0) {
     const [row, column] = [Math.floor(first / shape[1]), first % shape[1]];
-    const where = `x[${row}, ${column}] is ${data[first]}`;
-    const values = count === 1 ? "the one value that is" : `the first of ${count} values that are`;
+    const where = `x[${row + (part?.from ?? 0)}, ${column}] is ${data[first]}`;
+    const whole = count === 1 ? "the one value that is" : `the first of ${count} values that are`;
+    const values = part === undefined ? whole : "the first value that is";
     throw new SubspanError("NOT_FINITE", `${file}: ${where}, ${values} not finite in float32`);
   }
   return { kind: "features", data: features, shape };

@@ -1,6 +1,8 @@
+import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
+import { pipeline, Readable } from "node:stream";
 import { promisify } from "node:util";
-import { gunzip, type ZlibOptions } from "node:zlib";
+import { type Gunzip, gunzip, type InflateRaw, type ZlibOptions } from "node:zlib";
 import { SubspanError } from "../../runtime/errors.ts";
 
 /** The most bytes a source may unpack to: 4 GiB. */
@@ -21,20 +23,21 @@ export function unreadable(file: string, error: unknown): SubspanError {
 }
 
 /**
- * A whole file, of any size that fits in memory.
+ * A file, or its bytes from `start` on and before `end`, as far as they are there; of any size that fits in memory.
  *
  * @throws {SubspanError} SOURCE_MISSING, or SOURCE_INVALID when it cannot be read.
  */
-export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBytes(path: string, start = 0, end = Infinity): Promise<Uint8Array<ArrayBuffer>> {
   try {
     const file = await open(path);
     try {
-      const bytes = new Uint8Array((await file.stat()).size);
-      let end = 0;
-      while (end < bytes.length) {
-        const { bytesRead } = await file.read(bytes, end, Math.min(READ_AT_ONCE, bytes.length - end));
-        if (bytesRead === 0) throw new Error(`it became shorter while it was read, ${end} of ${bytes.length} bytes`);
-        end += bytesRead;
+      const { size } = await file.stat();
+      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
+      let at = 0;
+      while (at < bytes.length) {
+        const { bytesRead } = await file.read(bytes, at, Math.min(READ_AT_ONCE, bytes.length - at), start + at);
+        if (bytesRead === 0) throw new Error(`it became shorter while it was read, ${at} of ${bytes.length} bytes`);
+        at += bytesRead;
       }
       return bytes;
     } finally {
@@ -47,9 +50,11 @@ export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> 
 
 const unpack = promisify<Uint8Array, ZlibOptions, Buffer<ArrayBuffer>>(gunzip);
 
+export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
+
 /** The content of a gzip file, or the bytes themselves if they are none. */
 export async function gunzipped(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  if (!isGzip(bytes)) return bytes;
   try {
     const { buffer, byteOffset, length } = await unpack(bytes, { maxOutputLength: UNPACKED_LIMIT });
     return new Uint8Array(buffer, byteOffset, length);
@@ -58,3 +63,58 @@ export async function gunzipped(file: string, bytes: Uint8Array<ArrayBuffer>): P
     throw invalid(file, `not a whole gzip file of at most ${UNPACKED_LIMIT} bytes (${why})`, error);
   }
 }
+
+/** Bytes [start, end) of a file as they are read, unpacked by zlib if that is asked for; its errors are not in our words. */
+export function streamed(
+  path: string,
+  { start = 0, end = Infinity, unpack }: { start?: number; end?: number; unpack?: Gunzip | InflateRaw } = {},
+): AsyncIterable<Uint8Array> {
+  if (end <= start) return Readable.from([]);
+  const file = createReadStream(path, { start, end: end - 1, highWaterMark: 2 ** 18 });
+  return unpack === undefined ? file : pipeline(file, unpack, () => {});
+}
+
+/** Bytes that come in chunks, taken in portions. */
+export class ByteReader {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #held: Uint8Array = new Uint8Array(0);
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+  }
+
+  /** The next n bytes, in a buffer of their own; fewer at the end alone. No more is allocated than there is. */
+  async take(n: number): Promise<Uint8Array<ArrayBuffer>> {
+    const parts: Uint8Array[] = [];
+    for (let left = n; left > 0; ) {
+      if (this.#held.length === 0) {
+        const { value, done } = await this.#chunks.next();
+        if (done) break;
+        this.#held = value;
+      }
+      const part = this.#held.subarray(0, left);
+      this.#held = this.#held.subarray(part.length);
+      left -= part.length;
+      parts.push(part);
+    }
+    const taken = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const part of parts) {
+      taken.set(part, at);
+      at += part.length;
+    }
+    return taken;
+  }
+
+  /** Closes the file behind it. */
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+}
+
+/** What one part of a source that is read part by part may take. */
+const PART = { bytes: 2 ** 22, samples: 4096 };
+
+/** How many samples of so many bytes make a part. */
+export const samplesInPart = (bytes: number): number =>
+  Math.max(1, Math.min(PART.samples, Math.floor(PART.bytes / bytes)));

@@ -1,7 +1,8 @@
 import { createReadStream } from "node:fs";
 import { CsvError, parse } from "csv-parse";
 import { SubspanError } from "../../runtime/errors.ts";
-import { unreadable } from "./bytes.ts";
+import type { Samples } from "../../runtime/samples.ts";
+import { samplesInPart, unreadable } from "./bytes.ts";
 import type { Content } from "./dataset.ts";
 
 /** What csv-parse gives: the fields, and the line they end on. */
@@ -27,6 +28,34 @@ interface Columns {
 export async function loadCsv(path: string): Promise<Content> {
   const rows: Float32Array[] = [];
   const labels: string[] = [];
+  for await (const { row, label } of csvRows(path)) {
+    rows.push(row);
+    if (label !== undefined) labels.push(label);
+  }
+  const samples = samplesOf(rows);
+  return labels.length === 0 ? { samples } : { samples, ...numbered(labels) };
+}
+
+/** The samples of `loadCsv` in parts. @throws {SubspanError} as it, at the row. */
+export async function* csvParts(path: string): AsyncGenerator<Samples> {
+  let rows: Float32Array[] = [];
+  for await (const { row } of csvRows(path)) {
+    rows.push(row);
+    if (rows.length < samplesInPart(row.byteLength)) continue;
+    yield samplesOf(rows);
+    rows = [];
+  }
+  if (rows.length > 0) yield samplesOf(rows);
+}
+
+function samplesOf(rows: readonly Float32Array[]): Samples {
+  const width = rows[0]?.length ?? 0;
+  const data = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) data.set(row, i * width);
+  return { kind: "features", data, shape: [rows.length, width] };
+}
+
+async function* csvRows(path: string): AsyncGenerator<{ readonly row: Float32Array; readonly label?: string }> {
   let columns: Columns | undefined;
   const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true, trim: true } as const;
   const file = createReadStream(path);
@@ -39,8 +68,8 @@ export async function loadCsv(path: string): Promise<Content> {
         columns = columnsOf(record, place);
         if (columns.names !== undefined) continue;
       }
-      rows.push(numbersOf(record, columns, place));
-      if (columns.label >= 0) labels.push(labelOf(record[columns.label] as string, columns, place));
+      const row = numbersOf(record, columns, place);
+      yield columns.label < 0 ? { row } : { row, label: labelOf(record[columns.label] as string, columns, place) };
     }
   } catch (error) {
     if (error instanceof SubspanError) throw error;
@@ -49,11 +78,6 @@ export async function loadCsv(path: string): Promise<Content> {
   } finally {
     file.destroy();
   }
-  const width = rows[0]?.length ?? 0;
-  const data = new Float32Array(rows.length * width);
-  for (const [i, row] of rows.entries()) data.set(row, i * width);
-  const samples = { kind: "features", data, shape: [rows.length, width] } as const;
-  return labels.length === 0 ? { samples } : { samples, ...numbered(labels) };
 }
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;

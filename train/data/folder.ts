@@ -3,7 +3,7 @@ import { basename, extname, join, sep } from "node:path";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Samples } from "../../runtime/samples.ts";
 import { decodeBmp, type Pixels } from "./bmp.ts";
-import { invalid, readBytes, unreadable } from "./bytes.ts";
+import { invalid, readBytes, samplesInPart, unreadable } from "./bytes.ts";
 import type { Content, Skipped } from "./dataset.ts";
 
 const IMAGES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"];
@@ -29,11 +29,34 @@ export async function loadFolder(
   skip = false,
 ): Promise<Content> {
   const { files, labelNames } = await imagesIn(folder);
-  const { samples, skipped } = await decodeAll(folder, files, await sharpOr(load), skip);
+  const skipped: Skipped[] = [];
+  const images: Pixels[] = [];
+  for await (const image of decoded(folder, files, await sharpOr(load), skip ? skipped : undefined)) images.push(image);
+  const samples = samplesOf(images, images.every(({ data }) => isGrey(data)) ? 1 : 3);
   const content = { samples, ...(skip && { skipped }) };
   if (labelNames.length === 0) return content;
   const left = files.filter((_, i) => !skipped.some(({ index }) => index === i));
   return { ...content, labels: Int32Array.from(left, (file) => labelNames.indexOf(firstPart(file))), labelNames };
+}
+
+/**
+ * The images of `loadFolder` in parts, all with so many channels.
+ *
+ * @param channels - of all images: where it is 1, one that is not grey is a file that is not read.
+ * @param skipped - takes files that are not read, or absent if these are errors.
+ * @throws {SubspanError} as `loadFolder`.
+ */
+export async function* folderParts(folder: string, channels: 1 | 3, skipped?: Skipped[]): AsyncGenerator<Samples> {
+  const { files } = await imagesIn(folder);
+  const sharp = await sharpOr(() => import("sharp"));
+  let images: Pixels[] = [];
+  for await (const image of decoded(folder, files, sharp, skipped, channels)) {
+    images.push(image);
+    if (images.length < samplesInPart(image.data.length)) continue;
+    yield samplesOf(images, channels);
+    images = [];
+  }
+  if (images.length > 0) yield samplesOf(images, channels);
 }
 
 const firstPart = (file: string) => file.slice(0, file.indexOf(sep));
@@ -75,59 +98,45 @@ async function sharpOr(load: LoadSharp): Promise<Sharp> {
   return sharp;
 }
 
-/** Images one after the other, as bytes, and those that are none. */
-async function decodeAll(folder: string, files: readonly string[], sharp: Sharp, skip: boolean) {
-  const skipped: Skipped[] = [];
-  const images = new Images(files.length);
+/** Images of the size of the first that is read, RGB, one after the other; others are errors, or go to `skipped`. */
+async function* decoded(
+  folder: string,
+  files: readonly string[],
+  sharp: Sharp,
+  skipped: Skipped[] | undefined,
+  channels = 3,
+): AsyncGenerator<Pixels> {
+  let first: { readonly name: string; readonly width: number; readonly height: number } | undefined;
+  const refusal = (name: string, { data, width, height }: Pixels): SubspanError | undefined => {
+    first ??= { name: basename(name), width, height };
+    if (width !== first.width || height !== first.height)
+      return invalid(name, `${width}x${height} pixels, expected ${first.width}x${first.height} as in ${first.name}`);
+    return channels === 1 && !isGrey(data) ? invalid(name, "has colours, expected a grey picture") : undefined;
+  };
   for (let i = 0; i < files.length; i += DECODED_AT_ONCE) {
-    const part = files.slice(i, i + DECODED_AT_ONCE);
-    const decoded = await Promise.allSettled(part.map((file) => decode(join(folder, file), sharp)));
-    for (const [j, image] of decoded.entries()) {
-      const name = part[j] as string;
-      const reason = image.status === "rejected" ? image.reason : images.add(image.value, join(folder, name));
-      if (reason === undefined) continue;
-      if (!skip || !(reason instanceof SubspanError)) throw reason;
-      skipped.push({ index: i + j, message: reason.message });
+    const names = files.slice(i, i + DECODED_AT_ONCE).map((file) => join(folder, file));
+    const images = await Promise.allSettled(names.map((name) => decode(name, sharp)));
+    for (const [j, image] of images.entries()) {
+      const reason = image.status === "rejected" ? image.reason : refusal(names[j] as string, image.value);
+      if (image.status === "fulfilled" && reason === undefined) yield image.value;
+      else if (skipped === undefined || !(reason instanceof SubspanError)) throw reason;
+      else skipped.push({ index: i + j, message: reason.message });
     }
   }
-  if (skipped.length === files.length)
+  if (skipped?.length === files.length)
     throw new SubspanError(
       "TOO_FEW_SAMPLES",
       `${folder}: none of ${files.length} images was read; ${skipped[0]?.message}`,
     );
-  return { samples: images.samples(), skipped };
 }
 
-/** RGB images of the size of the first. */
-class Images {
-  readonly #most: number;
-  #first: { readonly name: string; readonly width: number; readonly height: number } | undefined;
-  #rgb = new Uint8Array(0);
-  #count = 0;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  /** Takes an image, or gives back why not. */
-  add({ data, width, height }: Pixels, name: string): SubspanError | undefined {
-    if (this.#first === undefined) {
-      this.#first = { name: basename(name), width, height };
-      this.#rgb = new Uint8Array(this.#most * data.length);
-    }
-    const first = this.#first;
-    if (width !== first.width || height !== first.height)
-      return invalid(name, `${width}x${height} pixels, expected ${first.width}x${first.height} as in ${first.name}`);
-    this.#rgb.set(data, this.#count++ * data.length);
-    return undefined;
-  }
-
-  samples(): Samples {
-    const { width, height } = this.#first ?? { width: 0, height: 0 };
-    const rgb = this.#rgb.subarray(0, this.#count * width * height * 3);
-    const c = isGrey(rgb) ? 1 : 3;
-    return { kind: "images", data: c === 1 ? everyThird(rgb) : rgb, shape: [this.#count, height, width, c] };
-  }
+/** RGB images of one size as samples; with one channel, the first of each. */
+function samplesOf(images: readonly Pixels[], channels: 1 | 3): Samples {
+  const { width, height } = images[0] ?? { width: 0, height: 0 };
+  const size = width * height * channels;
+  const data = new Uint8Array(images.length * size);
+  for (const [i, image] of images.entries()) data.set(channels === 1 ? everyThird(image.data) : image.data, i * size);
+  return { kind: "images", data, shape: [images.length, height, width, channels] };
 }
 
 async function decode(file: string, sharp: Sharp): Promise<Pixels> {

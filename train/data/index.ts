@@ -1,7 +1,7 @@
 export { AUGMENTATIONS, type Augmentation, augmentImages } from "./augment.ts";
 export { augmentFeatures, type FeatureAugmentation, type FeatureScale, featureScale } from "./augment-features.ts";
-export { type Dataset, subset } from "./dataset.ts";
+export { type Dataset, type Skipped, subset } from "./dataset.ts";
 export type { NpyArray } from "./npy.ts";
-export { readNpz, writeNpz } from "./npz.ts";
+export { npzColumns, readNpz, writeNpz, writeNpzColumns } from "./npz.ts";
 export { parquetGroups } from "./parquet.ts";
-export { loadSource, type SourceOptions } from "./source.ts";
+export { loadSource, openSource, type SampleStream, type SourceOptions, type Survey, survey } from "./source.ts";

@@ -1,4 +1,4 @@
-import { invalid } from "./bytes.ts";
+import { type ByteReader, invalid } from "./bytes.ts";
 
 /** dtypes that are read, by NumPy's letters: unsigned, signed, float, bool; the digit is the size in bytes. */
 const TYPES = {
@@ -36,6 +36,64 @@ const HEADER_LIMIT = 65_535;
  * @see https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 export function decodeNpy(bytes: Uint8Array<ArrayBuffer>, file: string): NpyArray {
+  const { type, shape, start } = layoutOf(bytes, bytes.length, file);
+  const aligned = (bytes.byteOffset + start) % TYPES[type].BYTES_PER_ELEMENT === 0;
+  return { type, data: typed(type, aligned ? bytes.subarray(start) : bytes.slice(start)), shape };
+}
+
+const typed = (type: NpyType, { buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): NpyData =>
+  new TYPES[type](buffer, byteOffset, length / TYPES[type].BYTES_PER_ELEMENT);
+
+/** An array that is read from front to back, some rows at a time. */
+export class NpyRows {
+  readonly type: NpyType;
+  readonly shape: readonly number[];
+  /** Of one row. */
+  readonly rowBytes: number;
+  readonly #bytes: ByteReader;
+  readonly #file: string;
+  #left: number;
+
+  private constructor(bytes: ByteReader, { type, shape }: Omit<NpyArray, "data">, file: string) {
+    const [n = 1, ...row] = shape;
+    this.type = type;
+    this.shape = shape;
+    this.rowBytes = row.reduce((a, b) => a * b, TYPES[type].BYTES_PER_ELEMENT);
+    this.#bytes = bytes;
+    this.#file = file;
+    this.#left = n;
+  }
+
+  /** @param length - of all bytes. @throws {SubspanError} as `decodeNpy`. */
+  static async open(bytes: ByteReader, length: number, file: string): Promise<NpyRows> {
+    try {
+      const first = await bytes.take(12);
+      const rest = await bytes.take(Math.max(0, headerEnd(first) - first.length));
+      return new NpyRows(bytes, layoutOf(Buffer.concat([first, rest]), length, file), file);
+    } catch (error) {
+      await bytes.close();
+      throw error;
+    }
+  }
+
+  /** The next rows, `most` or as many as there are. After the last come none, and the bytes have been read to their end. */
+  async take(most: number): Promise<NpyArray> {
+    const { type, shape, rowBytes } = this;
+    const n = Math.min(most, this.#left);
+    const bytes = await this.#bytes.take(n === 0 ? 1 : n * rowBytes);
+    if (bytes.length !== n * rowBytes)
+      throw invalid(this.#file, `it changed while it was read, ${this.#left} rows before its end`);
+    this.#left -= n;
+    return { type, data: typed(type, bytes), shape: [n, ...shape.slice(1)] };
+  }
+
+  close(): Promise<void> {
+    return this.#bytes.close();
+  }
+}
+
+/** @param length - of the whole file, of which `bytes` is at least the header. */
+function layoutOf(bytes: Uint8Array, length: number, file: string) {
   const { header, start } = headerOf(bytes, file);
   const type = typeOf(header, file);
   if (/'fortran_order'\s*:\s*True/.test(header)) {
@@ -43,16 +101,19 @@ export function decodeNpy(bytes: Uint8Array<ArrayBuffer>, file: string): NpyArra
   }
   const shape = /'shape'\s*:\s*\(([\dL,\s]*)\)/.exec(header)?.[1]?.match(/\d+/g)?.map(Number) ?? [];
   if (!/'shape'\s*:\s*\(/.test(header)) throw invalid(file, `no shape in the header ${header.trim()}`);
-  const Type = TYPES[type];
-  const expected = shape.reduce((a, b) => a * b, 1) * Type.BYTES_PER_ELEMENT;
-  const found = bytes.length - start;
+  const expected = shape.reduce((a, b) => a * b, 1) * TYPES[type].BYTES_PER_ELEMENT;
+  const found = length - start;
   if (expected !== found) {
     throw invalid(file, `byte ${start}: expected ${expected} bytes of data for [${shape}] ${type}, found ${found}`);
   }
-  const aligned = (bytes.byteOffset + start) % Type.BYTES_PER_ELEMENT === 0;
-  const body = aligned ? bytes.subarray(start) : bytes.slice(start);
-  const data = new Type(body.buffer, body.byteOffset, found / Type.BYTES_PER_ELEMENT);
-  return { type, data, shape };
+  return { type, shape, start };
+}
+
+/** Where the header ends, going by its first 12 bytes, which `headerOf` has yet to check. */
+function headerEnd(first: Uint8Array): number {
+  if (first.length < 12) return 0;
+  const view = new DataView(first.buffer, first.byteOffset, first.byteLength);
+  return first[6] === 1 ? 10 + view.getUint16(8, true) : 12 + Math.min(HEADER_LIMIT, view.getUint32(8, true));
 }
 
 function headerOf(bytes: Uint8Array, file: string): { header: string; start: number } {

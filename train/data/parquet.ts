@@ -1,6 +1,7 @@
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetRead } from "hyparquet";
 import { SubspanError } from "../../runtime/errors.ts";
+import type { Samples } from "../../runtime/samples.ts";
 import { invalid, UNPACKED_LIMIT, unreadable } from "./bytes.ts";
 import { LABEL, numbered } from "./csv.ts";
 import type { Content } from "./dataset.ts";
@@ -22,6 +23,23 @@ const COMPRESSORS = {
  * @throws {SubspanError} SOURCE_INVALID or NOT_FINITE naming column and row (from 0).
  */
 export async function loadParquet(path: string): Promise<Content> {
+  const labels: string[] = [];
+  const parts: Samples[] = [];
+  for await (const part of parquetParts(path, labels)) parts.push(part);
+  const n = parts.reduce((sum, { shape }) => sum + shape[0], 0);
+  const width = parts[0]?.shape[1] ?? 0;
+  const data = new Float32Array(n * width);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  const samples = { kind: "features", data, shape: [n, width] } as const;
+  return labels.length === 0 ? { samples } : { samples, ...numbered(labels) };
+}
+
+/** The samples of `loadParquet`, a part a row group. @param labels - takes the labels. @throws {SubspanError} as it. */
+export async function* parquetParts(path: string, labels: string[] = []): AsyncGenerator<Samples> {
   const { metadata, columns } = await opened(path);
   const names = columnNames(metadata);
   const labelled = names.filter((name) => LABEL.test(name));
@@ -29,27 +47,16 @@ export async function loadParquet(path: string): Promise<Content> {
   if (labelled.length > 1) throw invalid(path, `${labelled.length} columns are labels (${labelled})`);
   const features = names.filter((name) => name !== label);
   if (features.length === 0) throw invalid(path, "no column is a feature");
-  const n = Number(metadata.num_rows);
-  let table: Table | undefined;
-  const labels: string[] = [];
+  let widths: readonly number[] | undefined;
   for await (const { start, group } of columns(names)) {
     const of = (name: string) => group.get(name) as Column;
-    table ??= new Table(
-      path,
-      features,
-      features.map((name) => widthOf(path, name, of(name)[0])),
-      n,
-    );
-    for (const [i, name] of features.entries()) table.put(i, start, of(name));
+    widths ??= features.map((name) => widthOf(path, name, of(name)[0]));
+    const table = new Table(path, features, widths, start, of(features[0] as string).length);
+    for (const [i, name] of features.entries()) table.put(i, of(name));
     if (label !== undefined)
       for (let i = 0; i < of(label).length; i++) labels.push(labelOf(path, of(label)[i], start + i));
+    yield { kind: "features", data: table.data, shape: [of(features[0] as string).length, table.width] };
   }
-  const samples = {
-    kind: "features",
-    data: table?.data ?? new Float32Array(0),
-    shape: [n, table?.width ?? 0],
-  } as const;
-  return label === undefined ? { samples } : { samples, ...numbered(labels) };
 }
 
 /** Whole columns of a file of columns of numbers, by name, a row group at a time. @throws {SubspanError} SOURCE_INVALID. */
@@ -152,32 +159,34 @@ function widthOf(path: string, name: string, value: unknown): number {
   throw invalid(path, `column "${name}", row 0: expected a number or a list of numbers, got ${shown(value)}`);
 }
 
-/** Features of all rows, column after column put in. */
+/** Features of n rows from `start` on, column after column put in. */
 class Table {
   readonly width: number;
   readonly data: Float32Array<ArrayBuffer>;
   readonly #path: string;
   readonly #names: readonly string[];
   readonly #widths: readonly number[];
+  readonly #start: number;
 
-  constructor(path: string, names: readonly string[], widths: readonly number[], n: number) {
+  constructor(path: string, names: readonly string[], widths: readonly number[], start: number, n: number) {
     this.#path = path;
+    this.#start = start;
     this.#names = names;
     this.#widths = widths;
     this.width = widths.reduce((a, b) => a + b, 0);
     this.data = new Float32Array(n * this.width);
   }
 
-  put(column: number, start: number, values: Column): void {
+  put(column: number, values: Column): void {
     const at = this.#widths.slice(0, column).reduce((a, b) => a + b, 0);
     const width = this.#widths[column] as number;
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
       const numbers = isList(value) ? value : [value];
-      const place = `column "${this.#names[column]}", row ${start + i}`;
+      const place = `column "${this.#names[column]}", row ${this.#start + i}`;
       if (numbers.length !== width)
         throw invalid(this.#path, `${place}: expected ${width} numbers, got ${shown(value)}`);
-      for (let j = 0; j < width; j++) this.data[(start + i) * this.width + at + j] = this.#number(numbers[j], place);
+      for (let j = 0; j < width; j++) this.data[i * this.width + at + j] = this.#number(numbers[j], place);
     }
   }
 

@@ -1,23 +1,42 @@
+import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, extname, resolve } from "node:path";
 import { SubspanError } from "../../runtime/errors.ts";
+import type { Samples } from "../../runtime/samples.ts";
 import { didYouMean } from "../nearest-name.ts";
-import { contentOf } from "./arrays.ts";
-import { invalid, readBytes, unreadable } from "./bytes.ts";
-import { loadCsv } from "./csv.ts";
-import { type Content, type Dataset, dataset } from "./dataset.ts";
+import { contentOf, partsOf } from "./arrays.ts";
+import { ByteReader, invalid, readBytes, streamed, unreadable } from "./bytes.ts";
+import { csvParts, loadCsv } from "./csv.ts";
+import { type Content, type Dataset, dataset, type Skipped } from "./dataset.ts";
 import { DIGITS, loadDigits } from "./digits.ts";
-import { loadFolder } from "./folder.ts";
-import { loadIdx, looksLikeIdx } from "./idx.ts";
-import { decodeNpy } from "./npy.ts";
-import { decodeNpz } from "./npz.ts";
-import { loadParquet } from "./parquet.ts";
+import { folderParts, loadFolder } from "./folder.ts";
+import { idxParts, loadIdx, looksLikeIdx } from "./idx.ts";
+import { decodeNpy, NpyRows } from "./npy.ts";
+import { decodeNpz, openNpz } from "./npz.ts";
+import { loadParquet, parquetParts } from "./parquet.ts";
 
 export interface SourceOptions {
   /** How many there will be; fewer samples than that are an error. */
   readonly clusters?: number;
   /** Whether image files of a folder that cannot be read are left out and told of, and the rest goes on. */
   readonly skip?: boolean;
+}
+
+/** A source that is read in parts, each time anew: memory is that of a part, of a Parquet file that of a row group. */
+export interface SampleStream {
+  readonly name: string;
+  /** All samples in their order. @throws {SubspanError} as `loadSource`, when reading comes to the fault. */
+  parts(): AsyncGenerator<Samples>;
+  /** Files that were left out so far by the last reading, in their order. */
+  readonly skipped: readonly Skipped[];
+}
+
+/** What is to be known of a source before a part of it is assigned. */
+export interface Survey {
+  readonly samples: number;
+  /** sha256 of their data, and of the shape and kind of one. */
+  readonly fingerprint: string;
+  readonly skipped: readonly Skipped[];
 }
 
 const UNDERSTOOD = `A source is one of ${Object.keys(DIGITS).join(", ")}; or a path: .npz (x, optional y), .npy, .csv, .parquet, \
@@ -39,33 +58,110 @@ export async function loadSource(source: string, { clusters = 1, skip = false }:
   return found;
 }
 
+/**
+ * The samples of `loadSource` part after part, without labels.
+ *
+ * @param channels - of a folder's images: 3 unless said; where it is 1, those that are not grey are files that are not read.
+ * @throws {SubspanError} USAGE, SOURCE_MISSING or SOURCE_INVALID if this is no source.
+ */
+export async function openSource(
+  source: string,
+  { channels = 3, skip = false }: Pick<SourceOptions, "skip"> & { readonly channels?: 1 | 3 } = {},
+): Promise<SampleStream> {
+  const skipped: Skipped[] = [];
+  const { name, parts } = await opened(source, channels, skip ? skipped : undefined);
+  async function* counted() {
+    skipped.length = 0;
+    let n = 0;
+    for await (const part of parts()) {
+      n += part.shape[0];
+      yield part;
+    }
+    if (n === 0) throw new SubspanError("TOO_FEW_SAMPLES", `${source}: 0 samples, expected at least 1`);
+  }
+  return { name, parts: counted, skipped };
+}
+
+async function opened(
+  source: string,
+  channels: 1 | 3,
+  skipped: Skipped[] | undefined,
+): Promise<{ name: string; parts: () => AsyncIterable<Samples> | Iterable<Samples> }> {
+  if (isDigits(source)) {
+    const { name, samples } = await loadDigits(source);
+    return { name, parts: () => [samples] };
+  }
+  const { path, labels, kind } = await found(source);
+  const name = basename(resolve(path));
+  if (kind === "folder") return { name, parts: () => folderParts(path, channels, skipped) };
+  const parts = labels === undefined ? (await readerOf(path)).parts : () => idxParts(path, labels);
+  return { name, parts: () => parts(path) };
+}
+
+/** Reads a source through, once. @throws {SubspanError} as its parts do. */
+export async function survey(source: SampleStream): Promise<Survey> {
+  const hash = createHash("sha256");
+  let samples = 0;
+  let what = "";
+  for await (const { kind, data, shape } of source.parts()) {
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    samples += shape[0];
+    what = `${kind} [${shape.slice(1)}]`;
+  }
+  return { samples, fingerprint: hash.update(what).digest("hex"), skipped: [...source.skipped] };
+}
+
 async function load(source: string, skip: boolean): Promise<Dataset> {
   if (isDigits(source)) return loadDigits(source);
-  const comma = source.indexOf(",");
-  const pair = comma > 0 && !(await kindAt(source));
-  const [path, labels] = pair ? [source.slice(0, comma), source.slice(comma + 1)] : [source];
-  const kind = await kindAt(path);
-  if (kind === undefined) throw noSource(path);
-  const file = () => (labels === undefined ? loadFile(path) : loadIdx(path, labels));
+  const { path, labels, kind } = await found(source);
+  const file = async () => (labels === undefined ? (await readerOf(path)).load(path) : loadIdx(path, labels));
   const content = kind === "folder" ? loadFolder(path, undefined, skip) : file();
   return dataset(basename(resolve(path)), await content);
 }
 
-async function loadFile(path: string): Promise<Content> {
+/** What is at a path, or at the first of two with a comma between. */
+async function found(source: string) {
+  const comma = source.indexOf(",");
+  const pair = comma > 0 && !(await kindAt(source));
+  const [path = "", labels] = pair ? [source.slice(0, comma), source.slice(comma + 1)] : [source];
+  const kind = await kindAt(path);
+  if (kind === undefined) throw noSource(path);
+  return { path, labels, kind };
+}
+
+/** How a kind of file is read, whole and part after part. */
+interface Reader {
+  load(path: string): Promise<Content>;
+  parts(path: string): AsyncGenerator<Samples>;
+}
+
+async function readerOf(path: string): Promise<Reader> {
   const reader = READERS[extname(path).toLowerCase()];
-  if (reader !== undefined) return reader(path);
-  if (looksLikeIdx(await readBytes(path))) return loadIdx(path);
+  if (reader !== undefined) return reader;
+  if (looksLikeIdx(await readBytes(path, 0, 4))) return { load: loadIdx, parts: idxParts };
   throw invalid(path, `neither its name nor its first bytes say what it is. ${UNDERSTOOD}`);
 }
 
-const READERS: Readonly<Record<string, (path: string) => Promise<Content>>> = {
-  ".npy": async (path) => contentOf(path, decodeNpy(await readBytes(path), path)),
-  ".npz": async (path) => {
-    const { x, y } = decodeNpz(await readBytes(path), path);
-    return contentOf(path, x, y);
+const READERS: Readonly<Record<string, Reader>> = {
+  ".npy": {
+    load: async (path) => contentOf(path, decodeNpy(await readBytes(path), path)),
+    async *parts(path) {
+      const { size } = await stat(path);
+      yield* partsOf(path, await NpyRows.open(new ByteReader(streamed(path)), size, path));
+    },
   },
-  ".csv": loadCsv,
-  ".parquet": loadParquet,
+  ".npz": {
+    async load(path) {
+      const { x, y } = decodeNpz(await readBytes(path), path);
+      return contentOf(path, x, y);
+    },
+    async *parts(path) {
+      const [x] = await openNpz(path, ["x"]);
+      yield* partsOf(path, x as NpyRows);
+    },
+  },
+  ".csv": { load: loadCsv, parts: csvParts },
+  ".parquet": { load: loadParquet, parts: parquetParts },
 };
 
 const isDigits = (source: string): source is keyof typeof DIGITS => Object.hasOwn(DIGITS, source);

@@ -4,16 +4,16 @@ import type { Position } from "./trainer.ts";
 /** What a row of metrics.csv is made of. */
 export type EpochRow = Extract<TrainEvent, { readonly type: "epoch" }>;
 
-const COLUMNS = ["phase", "epoch", "loss", "seconds", "changed"] as const;
+const COLUMNS = ["phase", "epoch", "loss", "seconds", "changed", "effectiveRank", "moved"] as const;
 
 /** One row an epoch. Terms are columns in the order they first came; phases have different ones. */
 export function metricsCsv(rows: readonly EpochRow[]): string {
   const terms = [...new Set(rows.flatMap((row) => Object.keys(row.terms)))];
-  const lines = rows.map(({ phase, epoch, loss, seconds, changed, terms: values }) =>
-    [phase, epoch + 1, loss, seconds.toFixed(3), changed ?? "", ...terms.map((term) => values[term] ?? "")]
-      .map(csvField)
-      .join(","),
-  );
+  const lines = rows.map((row) => {
+    const cells = { ...row, epoch: row.epoch + 1, seconds: row.seconds.toFixed(3) };
+    const watched = COLUMNS.map((column) => cells[column] ?? "");
+    return [...watched, ...terms.map((term) => row.terms[term] ?? "")].map(csvField).join(",");
+  });
   return `${[[...COLUMNS, ...terms].map(csvField).join(","), ...lines].join("\n")}\n`;
 }
 

@@ -120,6 +120,7 @@ export async function anchorStructure(...given: Parameters<typeof anchorClusteri
   return {
     structure: { anchors, rows, ...centreReadout(centres) },
     labels,
+    eigengaps,
     metrics: {
       eigenvectors,
       eigengap: eigengaps[eigenvectors - 1] ?? 0,

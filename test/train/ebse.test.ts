@@ -3,7 +3,7 @@ import { methodNamed } from "../../models/index.ts";
 import type { Samples } from "../../runtime/samples.ts";
 import { AUGMENTATIONS } from "../../train/data/index.ts";
 import type { TrainEvent } from "../../train/events.ts";
-import { finishTraining } from "../../train/finish.ts";
+import { type FinishEvent, finishTraining } from "../../train/finish.ts";
 import { accuracy } from "../../train/metrics.ts";
 import { Random } from "../../train/random.ts";
 import { Trainer, type TrainingState } from "../../train/trainer.ts";
@@ -28,7 +28,9 @@ async function trained(samples: Samples, settings: object) {
     },
   });
   const { parameters } = await trainer.train();
-  return { events, states, ...(await finishTraining({ ...common, parameters })) };
+  const finish: FinishEvent[] = [];
+  const finished = await finishTraining({ ...common, parameters, onEvent: (event) => finish.push(event) });
+  return { events, states, finish, ...finished };
 }
 
 /** n points of `clusters` subspaces of R^width, each spanned by `rank` random vectors: none of noise. */
@@ -79,11 +81,13 @@ test("effective rank is told each epoch latents learn, and in the end; the codin
     joint: { ...{ rounds: 1, epochs: 10, batch: 30, learningRate: 3e-3 }, assignment: 0, selfExpression: 10, ramp: 0 },
   };
   const rankWith = async (antiCollapse: number) => {
-    const { events, metrics } = await trained(tinyImages(90).samples, { ...settings, antiCollapse });
+    const { events, metrics, finish } = await trained(tinyImages(90).samples, { ...settings, antiCollapse });
     const ranks = events.flatMap((event) => (event.type === "epoch" ? [event.effectiveRank as number] : []));
     expect(ranks).toHaveLength(22);
     expect(ranks.every((rank) => rank >= 1 && rank <= 8)).toBe(true);
     expect(metrics.effectiveRank).toBeCloseTo(ranks.at(-1) as number, 3);
+    const gaps = finish.find(({ stage }) => stage === "cluster")?.eigengaps;
+    expect(gaps?.[(metrics.eigenvectors as number) - 1]).toBe(metrics.eigengap);
     return metrics.effectiveRank as number;
   };
   expect(await rankWith(10)).toBeGreaterThan(1.3 * (await rankWith(0)));

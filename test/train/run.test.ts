@@ -121,14 +121,15 @@ describe("a run", () => {
       .trimEnd()
       .split("\n")
       .map((line) => line.split(","));
-    expect(head).toEqual(["phase", "epoch", "loss", "seconds", "changed", "global", "assignment"]);
+    const watched = ["phase", "epoch", "loss", "seconds", "changed", "effectiveRank", "moved"];
+    expect(head).toEqual([...watched, "global", "assignment"]);
     expect(rows.map(([phase, epoch]) => `${phase} ${epoch}`)).toEqual([
       "pretraining 1",
       "pretraining 2",
       "joint 1 1",
       "joint 1 2",
     ]);
-    for (const row of rows) expect(row).toHaveLength(7);
+    for (const row of rows) expect(row).toHaveLength(9);
   });
 
   test("ends with a checkpoint that holds parameters, structure and labels", async () => {
@@ -333,7 +334,7 @@ describe("what cannot be trained is refused before anything is written", () => {
   });
 });
 
-test("a term's column is quoted where its name needs it", () => {
+test("metrics.csv has what was watched, and quotes a term's column where its name needs it", () => {
   const row = {
     type: "epoch",
     phase: 'a "b", c',
@@ -342,8 +343,10 @@ test("a term's column is quoted where its name needs it", () => {
     loss: 1,
     terms: { "x,y": 1 },
     seconds: 2,
+    effectiveRank: 3.5,
   } as const;
-  expect(metricsCsv([row])).toBe('phase,epoch,loss,seconds,changed,"x,y"\n"a ""b"", c",1,1,2.000,,1\n');
+  const head = 'phase,epoch,loss,seconds,changed,effectiveRank,moved,"x,y"';
+  expect(metricsCsv([row])).toBe(`${head}\n"a ""b"", c",1,1,2.000,,3.5,,1\n`);
 });
 
 test("a log that was cut off within a line is kept up to that line", () => {

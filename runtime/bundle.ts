@@ -1,14 +1,7 @@
 import { checkAborted } from "./abort.ts";
 import { SubspanError } from "./errors.ts";
 import { checkGraph, GRAPH_LIMITS, type GraphSummary, type GraphValue } from "./graph-check.ts";
-import {
-  type GraphManifest,
-  graphManifest,
-  type ManifestFile,
-  parseJson,
-  parseManifest,
-  type Shape,
-} from "./manifest.ts";
+import { type GraphManifest, graphManifest, type ManifestFile, parseJson, parseManifest } from "./manifest.ts";
 
 /** What loading tells on its way, in the words and order of transformers.js; `file` is a path in the bundle. */
 export type LoadProgress = { readonly name: string } & (
@@ -191,23 +184,18 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
 }
 
 /** The graph's inputs and outputs are the manifest's, in name, type and shape. */
-function checkSignature(graph: GraphSummary, { input, outputs }: GraphManifest): void {
-  const describe = ({ name, dtype, shape }: Pick<GraphValue, "name" | "dtype"> & { readonly shape: Shape }) =>
-    `${name} ${dtype} [${shape.join(", ")}]`;
-  const compare = (what: string, expected: string[], got: string[]) => {
-    if (expected.sort().join("; ") !== got.sort().join("; "))
-      throw invalid(`the manifest's ${what} are ${expected.join("; ")}, the graph's ${got.join("; ")}`);
-  };
-  compare(
-    "inputs",
-    [input].map((value) => describe(value as GraphValue)),
-    graph.inputs.map(describe),
-  );
-  compare(
-    "outputs",
-    outputs.map((value) => describe(value as GraphValue)),
-    graph.outputs.map(describe),
-  );
+function checkSignature({ inputs, outputs }: GraphSummary, manifest: GraphManifest): void {
+  type Value = Pick<GraphValue, "name" | "shape"> & { readonly dtype: string };
+  const described = (values: readonly Value[]) =>
+    values
+      .map(({ name, dtype, shape }) => `${name} ${dtype} [${shape.join(", ")}]`)
+      .sort()
+      .join("; ");
+  for (const [what, said, found] of [
+    ["inputs", described([manifest.input]), described(inputs)],
+    ["outputs", described(manifest.outputs), described(outputs)],
+  ])
+    if (said !== found) throw invalid(`the manifest's ${what} are ${said}, the graph's ${found}`);
 }
 
 interface Wanted {

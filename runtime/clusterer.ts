@@ -1,11 +1,12 @@
 import { abortable, checkAborted } from "./abort.ts";
 import type { Bundle } from "./bundle.ts";
 import type { Device, DeviceFailure, DeviceRequest } from "./devices.ts";
-import type { Engine, Outputs } from "./engine.ts";
+import type { Outputs } from "./engine.ts";
 import { SubspanError } from "./errors.ts";
 import { type Batch, type Decoder, type Input, InputReader } from "./input.ts";
 import type { GraphManifest } from "./manifest.ts";
 import type { NumberArray } from "./samples.ts";
+import type { Sessions } from "./sessions.ts";
 
 /** What a clusterer says of n samples, each field one output of the graph. */
 export interface OutputArrays {
@@ -31,7 +32,7 @@ export type Assignments<K extends OutputName = DefaultOutput> = { readonly count
 export type AssignmentsPart<K extends OutputName = DefaultOutput> = Assignments<K> & { readonly start: number };
 
 export interface AssignOptions<K extends OutputName = DefaultOutput> {
-  /** Which outputs to fetch; label, confidence and novelty unless said. */
+  /** Which outputs to compute; label, confidence and novelty unless said. */
   readonly outputs?: readonly K[];
   /** Samples a run, 256 unless said: larger inputs are cut. */
   readonly batchSize?: number;
@@ -62,23 +63,23 @@ export interface ClustererInfo extends Placement {
   readonly nodes: number;
 }
 
-const DEFAULT_OUTPUTS: readonly DefaultOutput[] = ["label", "confidence", "novelty"];
+export const DEFAULT_OUTPUTS: readonly DefaultOutput[] = ["label", "confidence", "novelty"];
 const BATCH_SIZE = 256;
 
 /** An open clusterer: samples in, clusters out. Runs are queued, one at a time, as ONNX Runtime wants them. */
 export class Clusterer<Encoded = never> {
   readonly info: ClustererInfo;
   readonly bundle: Bundle;
-  readonly #engine: Engine;
+  readonly #sessions: Sessions;
   readonly #reader: InputReader<Encoded>;
   #queue: Promise<unknown> = Promise.resolve();
   #disposal: Promise<void> | undefined;
 
-  constructor(engine: Engine, bundle: Bundle, placement: Placement, decode: Decoder<Encoded>) {
+  constructor(sessions: Sessions, bundle: Bundle, placement: Placement, decode: Decoder<Encoded>) {
     const { manifest, model, graph } = bundle;
     const { name, clusters } = manifest;
     const { nodes, parameterBytes } = graph;
-    this.#engine = engine;
+    this.#sessions = sessions;
     this.#reader = new InputReader(manifest.input, decode);
     this.bundle = bundle;
     this.info = { name, clusters, ...placement, manifest, modelBytes: model.length, parameterBytes, nodes };
@@ -122,32 +123,18 @@ export class Clusterer<Encoded = never> {
     options: AssignOptions<K> = {},
   ): AsyncGenerator<AssignmentsPart<K>, void, undefined> {
     const { outputs, batchSize, signal } = this.#parse(options);
-    let running: Promise<AssignmentsPart<K>> | undefined;
-    let start = 0;
-    const run = async (batch: Batch, from: number) => {
+    const run = async (batch: Batch, start: number) => {
       const collected = new Collector<K>(this.bundle.manifest, outputs, batch.count);
       collected.add(await this.#run(batch, outputs, signal), 0);
-      return { ...collected.assignments, start: from };
+      return { ...collected.assignments, start };
     };
-    try {
-      for await (const batch of this.#rebatch(source, batchSize)) {
-        checkAborted(signal);
-        const before = running;
-        running = run(batch, start);
-        running.catch(() => {}); // it is awaited below, maybe after it failed
-        start += batch.count;
-        if (before !== undefined) yield await before;
-      }
-    } catch (error) {
-      if (running !== undefined) yield await running;
-      throw error;
-    }
-    if (running !== undefined) yield await running;
+    const { inBatches } = await import("./stream.ts"); // pages seldom stream
+    yield* inBatches(source, batchSize, this.#reader, run, signal);
   }
 
   /** Waits for runs under way, then frees the session. Calling it again changes nothing. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#queue.then(() => this.#engine.release());
+    this.#disposal ??= this.#queue.then(() => this.#sessions.release());
     return this.#disposal;
   }
 
@@ -176,7 +163,7 @@ export class Clusterer<Encoded = never> {
     this.#checkOpen();
     const run = this.#queue.then(() => {
       checkAborted(signal);
-      return this.#engine.run(batch, outputs);
+      return this.#sessions.run(batch, outputs);
     });
     this.#queue = run.catch(() => {});
     try {
@@ -186,26 +173,6 @@ export class Clusterer<Encoded = never> {
       const message = `${this.info.name}: ${batch.count} samples on ${this.info.device}: ${(cause as Error).message}`;
       throw new SubspanError("ASSIGN_FAILED", message, { cause });
     }
-  }
-
-  async *#rebatch(source: AsyncIterable<Input<Encoded>> | Iterable<Input<Encoded>>, size: number) {
-    const reader = this.#reader;
-    let parts: Batch[] = [];
-    let count = 0;
-    for await (const input of source) {
-      const batch = await reader.read(input);
-      for (let start = 0; start < batch.count; ) {
-        const part = reader.slice(batch, start, start + size - count);
-        parts.push(reader.join([part]));
-        count += part.count;
-        start += part.count;
-        if (count < size) continue;
-        yield reader.join(parts);
-        parts = [];
-        count = 0;
-      }
-    }
-    if (count > 0) yield reader.join(parts);
   }
 }
 

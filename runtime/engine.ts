@@ -1,7 +1,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
-import type { Bundle } from "./bundle.ts";
 import type { Batch } from "./input.ts";
 import type { GraphManifest } from "./manifest.ts";
+import type { Part } from "./part.ts";
 import { zeros } from "./samples.ts";
 
 /** What both ONNX Runtime packages are to us. */
@@ -15,47 +15,55 @@ export interface Runtime {
 /** What a run gives, flat, by the outputs' names. */
 export type Outputs = Readonly<Record<string, BigInt64Array | Float32Array>>;
 
-/** One graph open on one device, in this thread or in one of its own. */
+/** Parts of one graph open on one device, in this thread or in one of its own. */
 export interface Engine {
-  /** Runs a batch; what comes back is of the type and shape the manifest says. */
-  run(batch: Batch, fetches: readonly string[]): Promise<Outputs>;
+  /** Opens a part beside those that are open, and runs one sample of zeros: what cannot run fails here. */
+  open(part: Part): Promise<void>;
+  /** Runs a batch on the part of that name; what comes back is of the type and shape the manifest says. */
+  run(batch: Batch, fetches: readonly string[], part: string): Promise<Outputs>;
+  close(part: string): Promise<void>;
+  /** Closes all. */
   release(): Promise<void>;
 }
 
-/** An engine of this thread: a session of ONNX Runtime. */
+/** An engine of this thread: sessions of ONNX Runtime. */
 export class SessionEngine implements Engine {
   readonly #runtime: Runtime;
-  readonly #session: InferenceSession;
   readonly #manifest: GraphManifest;
+  readonly #options: InferenceSession.SessionOptions;
+  readonly #sessions = new Map<string, InferenceSession>();
 
-  private constructor(runtime: Runtime, session: InferenceSession, manifest: GraphManifest) {
+  private constructor(runtime: Runtime, manifest: GraphManifest, options: InferenceSession.SessionOptions) {
     this.#runtime = runtime;
-    this.#session = session;
     this.#manifest = manifest;
+    this.#options = options;
   }
 
-  /** Opens a graph and runs one sample of zeros, so that what cannot run fails here. */
+  /** An engine with one part open. */
   static async open(
     runtime: Runtime,
-    { model, manifest }: Pick<Bundle, "model" | "manifest">,
+    { part, manifest }: { readonly part: Part; readonly manifest: GraphManifest },
     options: InferenceSession.SessionOptions,
   ): Promise<SessionEngine> {
-    const session = await runtime.InferenceSession.create(model, options);
-    const engine = new SessionEngine(runtime, session, manifest);
-    const outputs = manifest.outputs.map(({ name }) => name);
-    try {
-      await engine.run({ data: zeros(manifest.input, 1), count: 1 }, outputs);
-    } catch (error) {
-      await session.release();
-      throw error;
-    }
+    const engine = new SessionEngine(runtime, manifest, options);
+    await engine.open(part);
     return engine;
   }
 
-  async run({ data, count }: Batch, fetches: readonly string[]): Promise<Outputs> {
+  async open({ name, outputs, model }: Part): Promise<void> {
+    this.#sessions.set(name, await this.#runtime.InferenceSession.create(model, this.#options));
+    try {
+      await this.run({ data: zeros(this.#manifest.input, 1), count: 1 }, outputs, name);
+    } catch (error) {
+      await this.close(name);
+      throw error;
+    }
+  }
+
+  async run({ data, count }: Batch, fetches: readonly string[], part: string): Promise<Outputs> {
     const { input, outputs } = this.#manifest;
     const feed = new this.#runtime.Tensor(input.dtype, data, [count, ...input.shape.slice(1).map(Number)]);
-    const results = await this.#session.run({ [input.name]: feed }, fetches);
+    const results = await this.#sessions.get(part)!.run({ [input.name]: feed }, fetches);
     const arrays: Record<string, BigInt64Array | Float32Array> = {};
     for (const { name, dtype, shape } of outputs) {
       if (!fetches.includes(name)) continue;
@@ -67,7 +75,13 @@ export class SessionEngine implements Engine {
     return arrays;
   }
 
-  release(): Promise<void> {
-    return this.#session.release();
+  async close(part: string): Promise<void> {
+    const session = this.#sessions.get(part);
+    this.#sessions.delete(part);
+    await session?.release();
+  }
+
+  async release(): Promise<void> {
+    for (const part of this.#sessions.keys()) await this.close(part);
   }
 }

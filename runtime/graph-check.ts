@@ -39,6 +39,12 @@ export interface GraphSummary {
   readonly inputs: readonly GraphValue[];
   readonly outputs: readonly GraphValue[];
   readonly nodes: number;
+  /** What each node does, in order. Inputs and outputs that are left out of it are left out here. */
+  readonly steps: readonly {
+    readonly operator: string;
+    readonly inputs: readonly string[];
+    readonly outputs: readonly string[];
+  }[];
   /** Operator -> how many nodes. */
   readonly operators: Readonly<Record<string, number>>;
   /** Of initializers and constants together. */
@@ -154,6 +160,7 @@ class GraphCheck {
   readonly #defined = new Set<string>();
   readonly #constants = new Map<string, Constant>();
   readonly #operators = new Map<string, number>();
+  readonly #steps: GraphSummary["steps"][number][] = [];
   #parameterBytes = 0;
 
   constructor(bytes: Uint8Array) {
@@ -171,7 +178,10 @@ class GraphCheck {
     const outputs = all(graph, GRAPH.output).map((span) => this.#value(span));
     this.#checkOutputs(outputs);
     const operators = Object.fromEntries([...this.#operators].sort());
-    return { inputs, outputs, nodes: nodes.length, operators, parameterBytes: this.#parameterBytes };
+    return {
+      ...{ inputs, outputs, nodes: nodes.length, steps: this.#steps, operators },
+      parameterBytes: this.#parameterBytes,
+    };
   }
 
   #checkOutputs(outputs: readonly GraphValue[]): void {
@@ -212,6 +222,7 @@ class GraphCheck {
     for (const name of outputs) if (name !== "") this.#define(name, `${where}: output`);
     if (constant !== undefined && outputs[0] !== undefined) this.#constants.set(outputs[0], constant);
     this.#operators.set(operator, (this.#operators.get(operator) ?? 0) + 1);
+    this.#steps.push({ operator, inputs: inputs.filter(Boolean), outputs: outputs.filter(Boolean) });
   }
 
   /** Checks a node's attributes; the value of a small Constant node comes back. */

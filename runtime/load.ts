@@ -1,9 +1,11 @@
 import { abortable, checkAborted } from "./abort.ts";
 import type { Bundle, ReadOptions } from "./bundle.ts";
-import { Clusterer, type Placement } from "./clusterer.ts";
+import { Clusterer, DEFAULT_OUTPUTS, type Placement } from "./clusterer.ts";
 import { type Device, type DeviceRequest, walkLadder } from "./devices.ts";
 import type { Engine } from "./engine.ts";
 import type { Decoder } from "./input.ts";
+import { type Part, partOf } from "./part.ts";
+import { Sessions } from "./sessions.ts";
 
 /** How a clusterer is loaded, in Node and in browsers. */
 export interface CommonLoadOptions extends ReadOptions {
@@ -13,7 +15,7 @@ export interface CommonLoadOptions extends ReadOptions {
   readonly strict?: boolean;
 }
 
-/** What opening on one device gives. */
+/** What opening a part of a graph on one device gives. */
 export interface OpenedEngine<Encoded> extends Pick<Placement, "threads" | "worker" | "notes"> {
   readonly engine: Engine;
   readonly decode: Decoder<Encoded>;
@@ -24,12 +26,13 @@ export async function openClusterer<Encoded>(
   bundle: Bundle,
   options: CommonLoadOptions,
   ladder: readonly Device[],
-  open: (device: Device) => Promise<OpenedEngine<Encoded>>,
+  open: (device: Device, part: Part) => Promise<OpenedEngine<Encoded>>,
 ): Promise<Clusterer<Encoded>> {
   const { device: requested = "auto", strict = false, signal, onProgress } = options;
+  const part = await partOf(bundle, DEFAULT_OUTPUTS);
   const { device, opened, failures } = await walkLadder(requested, strict, ladder, (rung) => {
     checkAborted(signal);
-    const opening = open(rung);
+    const opening = open(rung, part);
     return abortable(opening, signal).catch((error) => {
       if (signal?.aborted) opening.then(({ engine }) => engine.release()).catch(() => {}); // nobody will use it
       throw error;
@@ -37,5 +40,6 @@ export async function openClusterer<Encoded>(
   });
   const { engine, decode, ...placement } = opened;
   onProgress?.({ status: "ready", name: bundle.manifest.name });
-  return new Clusterer(engine, bundle, { device, requested, failures, ...placement }, decode);
+  const sessions = new Sessions(engine, bundle, part);
+  return new Clusterer(sessions, bundle, { device, requested, failures, ...placement }, decode);
 }

@@ -4,7 +4,6 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { type Bundle, openBundle, openBytes, openUrl, type ReadOptions } from "./bundle.ts";
 import type { Clusterer } from "./clusterer.ts";
-import type { Device } from "./devices.ts";
 import { SubspanError } from "./errors.ts";
 import { GRAPH_LIMITS } from "./graph-check.ts";
 import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
@@ -38,7 +37,9 @@ export async function loadClusterer(
 ): Promise<Clusterer<EncodedImage>> {
   const isSource = typeof source === "string" || source instanceof URL || source instanceof Uint8Array;
   const bundle = isSource ? await readBundle(source, options) : source;
-  return openClusterer(bundle, options, NODE_LADDER, (device) => openOn(device, bundle, options));
+  return openClusterer(bundle, options, NODE_LADDER, (device, part) =>
+    openOn({ device, part, manifest: bundle.manifest, threads: options.threads }, options),
+  );
 }
 
 /** Reads and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
@@ -53,11 +54,10 @@ export async function readBundle(source: string | URL | Uint8Array, options: Rea
   return openBundle({ origin: path, read, onProgress: options.onProgress }, options);
 }
 
-async function openOn(device: Device, bundle: Bundle, options: LoadOptions): Promise<OpenedEngine<EncodedImage>> {
-  const { threads, worker = false } = options;
+async function openOn(setup: EngineSetup, { worker = false }: LoadOptions): Promise<OpenedEngine<EncodedImage>> {
+  const { device, threads } = setup;
   const reason = await whyNot(device);
   if (reason !== undefined) throw new Error(reason);
-  const setup = { model: bundle.model, manifest: bundle.manifest, device, threads };
   const placement = { worker, notes: [], ...(threads === undefined ? {} : { threads }) };
   if (!worker) return { engine: await openNodeSession(setup), decode: decodeImage, ...placement };
   return { ...(await openInWorker(setup)), ...placement };

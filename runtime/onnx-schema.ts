@@ -1,6 +1,7 @@
 /**
  * The part of ONNX's protobuf schema (onnx.proto3, IR version 8) that subspan writes and reads: field numbers by
- * message. The writer (export/proto.ts) and the checking reader (runtime/graph-check.ts) share it.
+ * message. The writer (export/proto.ts) and the checking reader (runtime/graph-check.ts) share it. Fields that are refused
+ * stand here where the refusal should name them.
  */
 export const MODEL = {
   irVersion: 1,
@@ -14,7 +15,6 @@ export const MODEL = {
   metadataProps: 14,
   trainingInfo: 20,
   functions: 25,
-  configuration: 26,
 } as const;
 export const OPERATOR_SET = { domain: 1, version: 2 } as const;
 export const STRING_ENTRY = { key: 1, value: 2 } as const;
@@ -38,9 +38,7 @@ export const NODE = {
   attribute: 5,
   docString: 6,
   domain: 7,
-  overload: 8,
   metadataProps: 9,
-  deviceConfigurations: 10,
 } as const;
 export const ATTRIBUTE = {
   name: 1,
@@ -52,15 +50,10 @@ export const ATTRIBUTE = {
   floats: 7,
   ints: 8,
   strings: 9,
-  tensors: 10,
   graphs: 11,
   docString: 13,
-  typeProto: 14,
-  typeProtos: 15,
   type: 20,
   refAttrName: 21,
-  sparseTensor: 22,
-  sparseTensors: 23,
 } as const;
 export const ATTRIBUTE_TYPE = {
   float: 1,
@@ -75,7 +68,6 @@ export const ATTRIBUTE_TYPE = {
 export const TENSOR = {
   dims: 1,
   dataType: 2,
-  segment: 3,
   floatData: 4,
   int32Data: 5,
   stringData: 6,
@@ -83,7 +75,6 @@ export const TENSOR = {
   name: 8,
   rawData: 9,
   doubleData: 10,
-  uint64Data: 11,
   docString: 12,
   externalData: 13,
   dataLocation: 14,

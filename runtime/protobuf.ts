@@ -16,11 +16,11 @@ export interface Span {
 /** What a message may hold. Fields not listed are refused: ONNX Runtime might read what a checker skips. */
 export interface MessageSpec {
   readonly name: string;
+  /** Numbers of all its fields by name, the refused ones too. */
+  readonly fields: Readonly<Record<string, number>>;
   /** At most once: protobuf merges repeats, and two readers may do so differently. */
   readonly one: Readonly<Record<number, Kind>>;
   readonly many: Readonly<Record<number, Kind>>;
-  /** Field number -> what it would be, for the message of the refusal. */
-  readonly refused?: Readonly<Record<number, string>>;
 }
 
 /** The fields of one message by number. Packed numbers are one span of several. */
@@ -63,7 +63,7 @@ function admit(spec: MessageSpec, number: number, wire: Kind, seen: Message, at:
   const one = spec.one[number];
   const kind = one ?? spec.many[number];
   if (kind === undefined) {
-    const what = spec.refused?.[number] ?? `field ${number}`;
+    const what = Object.keys(spec.fields).find((name) => spec.fields[name] === number) ?? `field ${number}`;
     throw new SubspanError("GRAPH_REFUSED", `${spec.name}: ${what} is not allowed`);
   }
   const packed = one === undefined && wire === "bytes";

@@ -1,9 +1,10 @@
-import type { Bundle } from "./bundle.ts";
 import type { Device } from "./devices.ts";
 import type { Engine, Outputs } from "./engine.ts";
 import { type ErrorCode, SubspanError } from "./errors.ts";
 import type { Batch, Decoder } from "./input.ts";
-import type { PixelInput, Pixels } from "./samples.ts";
+import type { GraphManifest } from "./manifest.ts";
+import type { Part } from "./part.ts";
+import type { Pixels } from "./samples.ts";
 
 /** One end of what two threads talk through: messages are copied, buffers in `transfer` are given away. */
 export interface Channel {
@@ -26,24 +27,25 @@ export class ThreadFailure extends SubspanError {
 }
 
 /** What a thread needs to open an engine. */
-export interface EngineSetup extends Pick<Bundle, "model" | "manifest"> {
+export interface EngineSetup {
+  readonly manifest: GraphManifest;
+  /** The first to open. */
+  readonly part: Part;
   readonly device: Device;
   readonly threads: number | undefined;
   readonly wasmPaths?: string | undefined;
 }
 
-interface Calls<Encoded> {
+interface Calls<Encoded> extends Omit<Engine, "open"> {
   open(setup: EngineSetup): Promise<void>;
-  run(asked: Batch & { readonly fetches: readonly string[] }): Promise<Outputs>;
-  decode(asked: { readonly image: Encoded | PixelInput; readonly shape: Pixels["shape"] }): Promise<Pixels>;
-  release(): Promise<void>;
+  decode: Decoder<Encoded>;
 }
 type Method = keyof Calls<unknown>;
 
 interface Question {
   readonly id: number;
   readonly method: Method;
-  readonly argument: unknown;
+  readonly asked: readonly unknown[];
 }
 interface Answer {
   readonly id: number;
@@ -54,21 +56,23 @@ interface Answer {
 /** An engine in a thread of its own, which decodes images there too. */
 export class RemoteEngine<Encoded> implements Engine {
   readonly #thread: Thread;
+  readonly #setup: Omit<EngineSetup, "part">;
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(reason: Error): void }>();
   #asked = 0;
   #failure: ThreadFailure | undefined;
 
-  private constructor(thread: Thread) {
+  private constructor(thread: Thread, setup: Omit<EngineSetup, "part">) {
     this.#thread = thread;
+    this.#setup = setup;
     thread.listen((message) => this.#hear(message as Answer));
     thread.onFailure((reason) => this.#fail(reason));
   }
 
   /** @throws what opening throws in the thread, or a ThreadFailure. The thread has ended then. */
-  static async open<Encoded>(thread: Thread, setup: EngineSetup): Promise<RemoteEngine<Encoded>> {
-    const engine = new RemoteEngine<Encoded>(thread);
+  static async open<Encoded>(thread: Thread, { part, ...setup }: EngineSetup): Promise<RemoteEngine<Encoded>> {
+    const engine = new RemoteEngine<Encoded>(thread, setup);
     try {
-      await engine.#call("open", setup);
+      await engine.open(part);
       return engine;
     } catch (error) {
       await thread.end();
@@ -76,32 +80,36 @@ export class RemoteEngine<Encoded> implements Engine {
     }
   }
 
-  run({ data, count, own }: Batch, fetches: readonly string[]): Promise<Outputs> {
-    const given = own ? data : data.slice();
-    return this.#call("run", { data: given, count, fetches }, [given.buffer as ArrayBuffer]);
+  open(part: Part): Promise<void> {
+    return this.#call("open", [{ ...this.#setup, part }]);
   }
 
-  readonly decode: Decoder<Encoded> = (image, shape) => this.#call("decode", { image, shape });
+  run({ data, count, own }: Batch, fetches: readonly string[], part: string): Promise<Outputs> {
+    const given = own ? data : data.slice();
+    return this.#call("run", [{ data: given, count }, fetches, part], [given.buffer as ArrayBuffer]);
+  }
+
+  close(part: string): Promise<void> {
+    return this.#call("close", [part]);
+  }
+
+  readonly decode: Decoder<Encoded> = (...asked) => this.#call("decode", asked);
 
   async release(): Promise<void> {
     try {
-      if (this.#failure === undefined) await this.#call("release", undefined);
+      if (this.#failure === undefined) await this.#call("release", []);
     } finally {
       this.#fail("released");
       await this.#thread.end();
     }
   }
 
-  #call<M extends Method>(
-    method: M,
-    argument: Parameters<Calls<Encoded>[M]>[0],
-    transfer: readonly ArrayBuffer[] = [],
-  ) {
+  #call<M extends Method>(method: M, asked: Parameters<Calls<Encoded>[M]>, transfer: readonly ArrayBuffer[] = []) {
     type Value = Awaited<ReturnType<Calls<Encoded>[M]>>;
     return new Promise<Value>((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure;
       const id = this.#asked++;
-      this.#thread.post({ id, method, argument } satisfies Question, transfer);
+      this.#thread.post({ id, method, asked } satisfies Question, transfer);
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
     });
   }
@@ -132,18 +140,23 @@ export function serveEngine<Encoded>(
   let engine: Engine | undefined;
   const calls: Calls<Encoded> = {
     open: async (setup) => {
-      engine = await open(setup);
+      if (engine === undefined) engine = await open(setup);
+      else await engine.open(setup.part);
     },
     // ONNX Runtime's arrays may lie in memory that cannot be given away
-    run: async ({ fetches, ...batch }) =>
-      Object.fromEntries(Object.entries(await engine!.run(batch, fetches)).map(([name, data]) => [name, data.slice()])),
-    decode: ({ image, shape }) => decode(image, shape),
-    release: async () => engine?.release(),
+    run: async (...asked) =>
+      Object.fromEntries(Object.entries(await engine!.run(...asked)).map(([name, data]) => [name, data.slice()])),
+    close: (part) => engine!.close(part),
+    decode,
+    release: () => engine!.release(),
   };
   channel.listen(async (message) => {
-    const { id, method, argument } = message as Question;
+    const { id, method, asked } = message as Question;
     try {
-      const value = (await calls[method](argument as never)) as Outputs | Pixels | undefined;
+      const value = (await (calls[method] as (...asked: readonly unknown[]) => Promise<unknown>)(...asked)) as
+        | Outputs
+        | Pixels
+        | undefined;
       channel.post({ id, value } satisfies Answer, buffersOf(value));
     } catch (error) {
       const code = error instanceof SubspanError ? error.code : undefined;

@@ -22,7 +22,9 @@ export async function openWebSession(runtime: WebRuntime, setup: EngineSetup): P
   const options = { executionProviders: [setup.device], logSeverityLevel: 3 } as const;
   const engine = await inTurn(() => SessionEngine.open(runtime, setup, options));
   return {
-    run: (batch, fetches) => inTurn(() => engine.run(batch, fetches)),
+    open: (part) => inTurn(() => engine.open(part)),
+    run: (...asked) => inTurn(() => engine.run(...asked)),
+    close: (part) => inTurn(() => engine.close(part)),
     release: () => inTurn(() => engine.release()),
   };
 }

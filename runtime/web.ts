@@ -51,7 +51,9 @@ export async function loadClusterer(
   options: LoadOptions = {},
 ): Promise<Clusterer<WebImage>> {
   const bundle = isSource(source) ? await readBundle(source, options) : source;
-  return openClusterer(bundle, options, WEB_LADDER, (device) => openOn(device, bundle, options));
+  return openClusterer(bundle, options, WEB_LADDER, (device, part) =>
+    openOn({ device, part, manifest: bundle.manifest }, options),
+  );
 }
 
 /** Fetches and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
@@ -65,10 +67,14 @@ function isSource(source: string | URL | Blob | Uint8Array | Bundle): source is 
   return typeof source === "string" || [URL, Blob, Uint8Array].some((type) => source instanceof type);
 }
 
-async function openOn(device: Device, bundle: Bundle, options: LoadOptions): Promise<OpenedEngine<WebImage>> {
+async function openOn(
+  asked: Pick<EngineSetup, "device" | "part" | "manifest">,
+  options: LoadOptions,
+): Promise<OpenedEngine<WebImage>> {
+  const { device } = asked;
   if (device === "webgpu") await checkAdapter();
   const wasmPaths = options.wasmPaths === undefined ? undefined : folderUrl(options.wasmPaths);
-  const setup = { model: bundle.model, manifest: bundle.manifest, device, wasmPaths };
+  const setup = { ...asked, wasmPaths };
   const notes: string[] = [];
   if (options.worker !== false && (options.worker || "Worker" in globalThis)) {
     try {

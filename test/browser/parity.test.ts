@@ -12,6 +12,8 @@ import {
   type OutputName,
   readBundle,
 } from "../../runtime/node.ts";
+import { partOf } from "../../runtime/part.ts";
+import { Sessions } from "../../runtime/sessions.ts";
 import { METHOD_NAMES, type MethodName, methodBundles } from "../runtime/method-bundles.ts";
 import { useSwiftShader } from "../train/available.ts";
 import { tinyImages } from "../train/tiny.ts";
@@ -91,13 +93,11 @@ interface Profiled {
 async function profiledOnWebgpu(name: MethodName): Promise<{ numbers: Numbers; nodes: readonly Profiled["args"][] }> {
   const bundle = await readBundle(bundles[name]);
   const profile = { enableProfiling: true, profileFilePrefix: join(bundles[name], "profile") };
-  const engine = await SessionEngine.open(ort, bundle, {
-    executionProviders: ["webgpu"],
-    logSeverityLevel: 3,
-    ...profile,
-  });
+  const part = await partOf(bundle, OUTPUTS);
+  const options = { executionProviders: ["webgpu"], logSeverityLevel: 3, ...profile } as const;
+  const engine = await SessionEngine.open(ort, { part, manifest: bundle.manifest }, options);
   const where = { device: "webgpu", requested: "webgpu", failures: [], worker: false, notes: [] } as const;
-  const clusterer = new Clusterer(engine, bundle, where, decodeImage);
+  const clusterer = new Clusterer(new Sessions(engine, bundle, part), bundle, where, decodeImage);
   const all = await clusterer.assign(samples, { outputs: OUTPUTS, batchSize: 8 });
   await clusterer.dispose();
   const file = (await readdir(bundles[name])).find((file) => file.startsWith("profile"));

@@ -98,8 +98,8 @@ describe("CUDA, of which this machine has none: a runtime that fails as ONNX Run
     ["CUDA execution provider is not enabled in this build. ", /\(onnxruntime-node has CUDA on/],
     ["something nobody has seen", /^something nobody has seen$/],
   ];
-  const bundle = openModel(toyModel());
-  const setup = { model: bundle.model, manifest: bundle.manifest, threads: undefined };
+  const { model, manifest } = openModel(toyModel());
+  const setup = { part: { name: "label", outputs: ["label"], model }, manifest, threads: undefined };
 
   test.each(texts)("%s", async (text, reason) => {
     const asked: unknown[] = [];

@@ -27,14 +27,16 @@ export interface Request {
 }
 
 /** Its answer, ready to send. */
-export interface Answered extends Reply {
+export interface Answered {
+  readonly reply: Reply;
   readonly body: Uint8Array;
   /** Milliseconds it waited, and its batch took. */
   readonly queueMs: number;
   readonly computeMs: number;
 }
 
-interface Entry extends Request {
+interface Entry {
+  readonly request: Request;
   readonly since: number;
   readonly until: number;
   readonly resolve: (answered: Answered) => void;
@@ -91,7 +93,7 @@ export class Batcher {
         throw new HttpProblem(429, `the queue is full: ${queueRequests} requests wait`, { "retry-after": "1" });
       const since = performance.now();
       const until = Math.min(since + queueMs, request.deadline ?? Number.POSITIVE_INFINITY);
-      const entry = { ...request, since, until, resolve, reject };
+      const entry = { request, since, until, resolve, reject };
       this.#add(entry);
       onCancel(() => this.#drop(entry, 499, "the client left"));
     });
@@ -116,21 +118,23 @@ export class Batcher {
   }
 
   #add(entry: Entry): void {
-    const queue = this.#queues.get(entry.model) ?? { entries: new Set(), rows: 0 };
-    this.#queues.set(entry.model, queue);
+    const { model, rows } = entry.request;
+    const queue = this.#queues.get(model) ?? { entries: new Set(), rows: 0 };
+    this.#queues.set(model, queue);
     queue.entries.add(entry);
-    queue.rows += entry.rows;
+    queue.rows += rows;
     this.#waiting++;
     this.schedule();
   }
 
   /** Takes an entry out of its queue; false if it is there no more. */
   #remove(entry: Entry): boolean {
-    const queue = this.#queues.get(entry.model);
+    const { model, rows } = entry.request;
+    const queue = this.#queues.get(model);
     if (!queue?.entries.delete(entry)) return false;
-    queue.rows -= entry.rows;
+    queue.rows -= rows;
     this.#waiting--;
-    if (queue.entries.size === 0) this.#queues.delete(entry.model);
+    if (queue.entries.size === 0) this.#queues.delete(model);
     return true;
   }
 
@@ -176,21 +180,21 @@ export class Batcher {
     const batch: Entry[] = [];
     let rows = 0;
     for (const entry of entries) {
-      if (batch.length > 0 && rows + entry.rows > this.#options.maxBatch) break;
+      if (batch.length > 0 && rows + entry.request.rows > this.#options.maxBatch) break;
       batch.push(entry);
-      rows += entry.rows;
+      rows += entry.request.rows;
     }
     for (const entry of batch) this.#remove(entry);
     return batch;
   }
 
   async #run(thread: Thread, batch: readonly Entry[]): Promise<void> {
-    const { model } = batch[0]!;
+    const { model } = batch[0]!.request;
     const { runMs } = this.#options.limits;
     const began = performance.now();
     const tooLong = setTimeout(() => void thread.abandon(`a batch took longer than ${runMs} ms`), runMs);
     try {
-      const { jobs, transfer } = packed(batch);
+      const { jobs, transfer } = packed(batch.map(({ request }) => request));
       const answer = await this.#pool.run(thread, model.id, jobs, transfer);
       const waits = batch.map(({ since }) => began - since);
       model.statistics.batch(answer, waits);
@@ -210,12 +214,12 @@ function settle(batch: readonly Entry[], answer: BatchAnswer, waits: readonly nu
   for (const [i, { resolve }] of batch.entries()) {
     const reply = answer.replies[i]!;
     const body = new Uint8Array(answer.bytes, reply.from, reply.to - reply.from);
-    resolve({ ...reply, body, queueMs: waits[i]!, computeMs });
+    resolve({ reply, body, queueMs: waits[i]!, computeMs });
   }
 }
 
 /** The bodies of a batch, ready to change threads: small ones in one buffer, their floats where floats may stand. */
-function packed(batch: readonly Entry[]): { jobs: Job[]; transfer: ArrayBuffer[] } {
+function packed(batch: readonly Request[]): { jobs: Job[]; transfer: ArrayBuffer[] } {
   const small = batch.filter(({ body }) => !body.own);
   const arena = new ArrayBuffer(small.reduce((sum, { body }) => sum + body.size + ALIGNMENT, 0));
   let at = 0;
@@ -230,9 +234,11 @@ function packed(batch: readonly Entry[]): { jobs: Job[]; transfer: ArrayBuffer[]
     at += size;
     return [bytes];
   };
-  const jobs = batch.map(({ job, body }) => ({
-    ...job,
-    body: body.own ? body.pieces : copied(body, job.headerLength),
+  const jobs = batch.map(({ job: { kind, contentType, headerLength }, body }) => ({
+    kind,
+    contentType,
+    headerLength,
+    body: body.own ? body.pieces : copied(body, headerLength),
   }));
   const segments = batch.flatMap(({ body }) =>
     body.own ? body.pieces.map(({ buffer }) => buffer as ArrayBuffer) : [],

@@ -22,7 +22,10 @@ export function requestHandler({ app, cors, draining, traced, onAnswered }: Hand
   const calls = new WeakMap<object, Call>();
   // Without the override, this process's own Request and Response stay what they are.
   const listener = getRequestListener(
-    (request, env) => app.fetch(request, { ...env, call: calls.get(env.incoming) } as Bindings),
+    (request, env) => {
+      const { incoming, outgoing } = env as Omit<Bindings, "call">;
+      return app.fetch(request, { incoming, outgoing, call: calls.get(incoming)! });
+    },
     { overrideGlobalObjects: false, errorHandler: unreadable },
   );
   return (incoming: IncomingMessage, outgoing: ServerResponse) => {

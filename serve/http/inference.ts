@@ -19,6 +19,8 @@ export interface Inference {
 }
 
 const HEADER_LENGTH = "inference-header-content-length";
+const JSON_TYPE = "application/json";
+const BYTES_TYPE = "application/octet-stream";
 const DEADLINE = "x-request-timeout-ms";
 /** Characters that a number in JSON takes, for a guess at how many there are. */
 const CHARACTERS = 4;
@@ -33,7 +35,7 @@ export async function runModel(
   call.served = model;
   const done = repository.use(model);
   try {
-    const job = { kind, ...jobHeaders(kind, incoming) };
+    const job = jobOf(kind, incoming);
     const deadline = deadlineOf(incoming);
     const body = await readBody(incoming, limits.bodyBytes, budget);
     const rows = guessedRows(model, job, body.size);
@@ -41,37 +43,38 @@ export async function runModel(
       if (outgoing.closed) cancel();
       else outgoing.once("close", cancel);
     });
-    call.rows = answered.rows;
-    call.queueMs = answered.queueMs;
-    call.computeMs = answered.computeMs;
-    call.fault = answered.fault;
-    const timing = `queue;dur=${answered.queueMs.toFixed(2)}, compute;dur=${answered.computeMs.toFixed(2)}`;
-    const { headerLength } = answered;
-    const type =
+    const { reply, queueMs, computeMs } = answered;
+    call.rows = reply.rows;
+    call.queueMs = queueMs;
+    call.computeMs = computeMs;
+    call.fault = reply.fault;
+    const timing = `queue;dur=${queueMs.toFixed(2)}, compute;dur=${computeMs.toFixed(2)}`;
+    const { headerLength } = reply;
+    const headers =
       headerLength === undefined
-        ? { "content-type": "application/json" }
-        : { "content-type": "application/octet-stream", "Inference-Header-Content-Length": headerLength };
-    send(outgoing, answered.status, { ...type, "server-timing": timing }, answered.body);
+        ? { "content-type": JSON_TYPE, "server-timing": timing }
+        : { "content-type": BYTES_TYPE, "server-timing": timing, "Inference-Header-Content-Length": headerLength };
+    send(outgoing, reply.status, headers, answered.body);
   } finally {
     done();
   }
 }
 
-function jobHeaders(kind: Job["kind"], { headers }: IncomingMessage): Pick<Job, "contentType" | "headerLength"> {
+function jobOf(kind: Job["kind"], { headers }: IncomingMessage): Omit<Job, "body"> {
   const contentType = headers["content-type"] ?? "";
   if (kind === "assign") {
     checkAssignType(contentType);
-    return { contentType };
+    return { kind, contentType, headerLength: undefined };
   }
   const type = mediaType(contentType);
   const length = headers[HEADER_LENGTH];
-  if (!["application/json", "application/octet-stream", ""].includes(type))
+  if (![JSON_TYPE, BYTES_TYPE, ""].includes(type))
     throw new HttpProblem(415, `content-type: expected application/json or application/octet-stream, got "${type}"`);
-  if (length === undefined) return { contentType };
+  if (length === undefined) return { kind, contentType, headerLength: undefined };
   const headerLength = Number(length);
   if (typeof length !== "string" || !/^\d{1,15}$/.test(length))
     throw new HttpProblem(400, `${HEADER_LENGTH}: expected a number of bytes, got ${JSON.stringify(length)}`);
-  return { contentType, headerLength };
+  return { kind, contentType, headerLength };
 }
 
 /** The client's own limit, in milliseconds from now. */

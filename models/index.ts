@@ -26,11 +26,11 @@ export { udll } from "./udll/index.ts";
 const METHODS: ReadonlyMap<string, Method> = new Map(
   [dscdan, ebse, udll].map((method) => [method.name, method as unknown as Method]),
 );
+export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
 
 /** @throws {SubspanError} USAGE for a name that is no method. */
 export function methodNamed(name: string): Method {
   const method = METHODS.get(name);
-  if (method === undefined)
-    throw new SubspanError("USAGE", `method: expected ${[...METHODS.keys()].join(" or ")}, got ${name}`);
+  if (method === undefined) throw new SubspanError("USAGE", `method: expected ${METHOD_NAMES.join(", ")}, got ${name}`);
   return method;
 }

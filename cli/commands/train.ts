@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { methodNamed, PRESETS, type Preset } from "../../models/index.ts";
+import { METHOD_NAMES, methodNamed, PRESETS, type Preset } from "../../models/index.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import {
   AUTO,
@@ -33,7 +33,7 @@ export const train: Command = {
   usage: "train",
   description: "Train a clusterer on unlabelled samples",
   options: [
-    ["--method <name>", "dscdan"],
+    ["--method <name>", `${METHOD_NAMES.join(", ")}: udll for at most 5,000 samples; needed`],
     ["--data <source>", "digits, digits:train, digits:unseen, .npz, .npy, .csv, IDX, or a folder of images"],
     ["--clusters <k>", "How many clusters; auto chooses by the clearest eigengap, after a short pretraining"],
     ["--preset <name>", `${PRESETS.join(", ")}; best unless said`],
@@ -105,7 +105,7 @@ interface Asked {
 }
 
 async function askedOf(options: Options): Promise<Asked> {
-  const method = options.text("method");
+  const method = options.choice("method", METHOD_NAMES);
   const preset = options.choice("preset", PRESETS);
   const seed = options.integer("seed", 0);
   const engine = options.choice("engine", ENGINES);
@@ -208,7 +208,7 @@ function report({ options, io, program }: CommandContext, finished: FinishedRun,
 }
 
 function hyperparameterHelp(options: Options): { title: string; body: string }[] {
-  const name = options.text("method");
+  const name = options.choice("method", METHOD_NAMES);
   if (name === undefined) {
     return [{ title: "Hyperparameters", body: "  $ subspan train --method dscdan --help  lists them" }];
   }

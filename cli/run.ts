@@ -1,36 +1,26 @@
 import { cac } from "cac";
 import { SubspanError } from "../runtime/errors.ts";
-import { packageVersion } from "../train/index.ts";
+import { packageVersion } from "../runtime/node-version.ts";
 import { didYouMean } from "../train/nearest-name.ts";
 import type { Command, Io } from "./command.ts";
-import { assign } from "./commands/assign.ts";
-import { convert } from "./commands/convert.ts";
-import { doctor } from "./commands/doctor.ts";
-import { evaluate } from "./commands/evaluate.ts";
-import { exportCommand } from "./commands/export.ts";
-import { merge } from "./commands/merge.ts";
-import { quickstart } from "./commands/quickstart.ts";
-import { report } from "./commands/report.ts";
-import { serve } from "./commands/serve.ts";
-import { train } from "./commands/train.ts";
-import { wasm } from "./commands/wasm.ts";
 import { DONE, exitCode, FAILED, WRONG_USE } from "./exit-codes.ts";
 import { interruptible } from "./interrupt.ts";
 import { declaredOptions, Options } from "./options.ts";
 
-const COMMANDS: readonly Command[] = [
-  quickstart,
-  train,
-  exportCommand,
-  assign,
-  merge,
-  evaluate,
-  serve,
-  report,
-  convert,
-  wasm,
-  doctor,
-];
+/** Commands by name, in the order of the help. One is loaded when it is asked for: tfjs alone takes longer than a server's start. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  quickstart: async () => (await import("./commands/quickstart.ts")).quickstart,
+  train: async () => (await import("./commands/train.ts")).train,
+  export: async () => (await import("./commands/export.ts")).exportCommand,
+  assign: async () => (await import("./commands/assign.ts")).assign,
+  merge: async () => (await import("./commands/merge.ts")).merge,
+  evaluate: async () => (await import("./commands/evaluate.ts")).evaluate,
+  serve: async () => (await import("./commands/serve.ts")).serve,
+  report: async () => (await import("./commands/report.ts")).report,
+  convert: async () => (await import("./commands/convert.ts")).convert,
+  wasm: async () => (await import("./commands/wasm.ts")).wasm,
+  doctor: async () => (await import("./commands/doctor.ts")).doctor,
+};
 
 const GLOBAL = ["-h, --help", "-v, --version", "--verbose"];
 
@@ -46,10 +36,10 @@ const nameOf = ({ usage }: Command): string => usage.split(" ")[0] as string;
 export async function runCommandLine(argv: readonly string[], io: Io, program = "subspan"): Promise<number> {
   try {
     const at = argv.findIndex((word) => !word.startsWith("-"));
-    const command = at < 0 ? undefined : commandNamed(argv[at] as string);
+    const command = at < 0 ? undefined : await commandNamed(argv[at] as string);
     const flags = command?.options.map(([flag]) => flag) ?? [];
     const options = Options.parse(argv.toSpliced(at, at < 0 ? 0 : 1), declaredOptions([...flags, ...GLOBAL]));
-    if (command === undefined || asksForHelp(argv)) return showHelp(argv, options, command);
+    if (command === undefined || asksForHelp(argv)) return await showHelp(argv, options, command);
     checkArguments(command, options.args);
     const say = (text: string) => io.stderr.write(`${io.stderr.isTTY ? "\n" : ""}${text}\n`);
     await interruptible((signal) => command.run({ args: options.args, options, io, signal, program }), say);
@@ -60,10 +50,9 @@ export async function runCommandLine(argv: readonly string[], io: Io, program = 
   }
 }
 
-function commandNamed(name: string): Command {
-  const command = COMMANDS.find((command) => nameOf(command) === name);
-  if (command !== undefined) return command;
-  const names = COMMANDS.map(nameOf);
+function commandNamed(name: string): Promise<Command> {
+  if (Object.hasOwn(COMMANDS, name)) return (COMMANDS[name] as () => Promise<Command>)();
+  const names = Object.keys(COMMANDS);
   const hint = didYouMean(name, names) || ` There are ${names.join(", ")}.`;
   throw new SubspanError("USAGE", `no command ${name}.${hint}`);
 }
@@ -79,9 +68,12 @@ function checkArguments({ usage }: Command, args: readonly string[]): void {
 const asksForHelp = (argv: readonly string[]) => argv.some((word) => word === "--help" || word === "-h");
 
 /** Help or version, as cac lays them out. Calling without a command shows the help, and is wrong use. */
-function showHelp(argv: readonly string[], options: Options, command: Command | undefined): number {
+async function showHelp(argv: readonly string[], options: Options, command: Command | undefined): Promise<number> {
+  const asked = asksForHelp(argv) || argv.some((word) => word === "--version" || word === "-v");
+  const isVersion = asked && !asksForHelp(argv);
   const cli = cac("subspan");
-  for (const { usage, description, options, examples } of COMMANDS) {
+  const listed = command !== undefined ? [command] : isVersion ? [] : Object.values(COMMANDS).map((load) => load());
+  for (const { usage, description, options, examples } of await Promise.all(listed)) {
     const added = cli.command(usage, description).usage(`${usage} [options]`);
     for (const [flags, meaning] of options) added.option(flags, meaning);
     for (const example of examples) added.example(`  $ subspan ${example}`);
@@ -95,12 +87,7 @@ function showHelp(argv: readonly string[], options: Options, command: Command | 
       .map(({ body, ...rest }) => ({ ...rest, body: body.replace(/ +$/gm, "") }));
     return command === undefined ? [...kept, ...OVERVIEW] : [...kept, ...(command.help?.(options) ?? [])];
   });
-  const asked = asksForHelp(argv) || argv.some((word) => word === "--version" || word === "-v");
-  const words = asksForHelp(argv)
-    ? [...(command ? [nameOf(command)] : []), "--help"]
-    : asked
-      ? ["--version"]
-      : ["--help"];
+  const words = isVersion ? ["--version"] : command === undefined ? ["--help"] : [nameOf(command), "--help"];
   cli.parse(["node", "subspan", ...words], { run: false });
   return asked ? DONE : WRONG_USE;
 }

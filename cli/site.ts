@@ -5,7 +5,7 @@ import { writeFolderAtomic } from "../export/files.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import type { GraphManifest } from "../runtime/manifest.ts";
 import { type Bundle, readBundle } from "../runtime/node.ts";
-import { packageVersion } from "../train/index.ts";
+import { packageVersion } from "../runtime/node-version.ts";
 
 /** A static site to be written. */
 export interface SiteRequest {

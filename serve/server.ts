@@ -1,6 +1,6 @@
-import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { type Device, type Precision, SubspanError } from "../runtime/node.ts";
+import { packageVersion } from "../runtime/node-version.ts";
 import { Batcher } from "./batcher.ts";
 import { Access, type Tokens } from "./http/access.ts";
 import { createApp } from "./http/app.ts";
@@ -235,8 +235,4 @@ function once(work: () => Promise<void>): () => Promise<void> {
     done ??= work();
     return done;
   };
-}
-
-function packageVersion(): string {
-  return (createRequire(import.meta.url)("subspan/package.json") as { readonly version: string }).version;
 }

@@ -46,7 +46,6 @@ export {
   augmentationOf,
   checkSameData,
   type FinishedRun,
-  packageVersion,
   type ResumeOptions,
   type Run,
   type RunEvent,

@@ -1,8 +1,8 @@
-import { createRequire } from "node:module";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { version_core } from "@tensorflow/tfjs-core";
 import { type Arrays, type Method, methodNamed, type Preset } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
+import { packageVersion } from "../runtime/node-version.ts";
 import { AUTO, type ClusterChoice, chooseClusters, PROVISIONAL } from "./choose-clusters.ts";
 import { AUGMENTATIONS, type Augmentation } from "./data/index.ts";
 import type { TrainEvent } from "./events.ts";
@@ -209,11 +209,6 @@ export function augmentationOf(method: Method, settings: object): Augmentation {
   const augmentation = method.augmentation(settings);
   if (typeof augmentation !== "string") return augmentation as Augmentation;
   return AUGMENTATIONS[augmentation as keyof typeof AUGMENTATIONS];
-}
-
-/** This package's version. */
-export function packageVersion(): string {
-  return (createRequire(import.meta.url)("subspan/package.json") as { readonly version: string }).version;
 }
 
 async function train(

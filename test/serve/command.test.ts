@@ -23,8 +23,10 @@ interface Program {
   readonly ended: Promise<number | null>;
 }
 
-function subspan(...argv: string[]): Program {
-  const child = spawn(process.execPath, ["dist/cli/main.js", "serve", ...argv], { cwd: built.folder });
+const subspan = (...argv: string[]) => program(["dist/cli/main.js", "serve", ...argv]);
+
+function program(argv: readonly string[]): Program {
+  const child = spawn(process.execPath, argv, { cwd: built.folder });
   const said = { stdout: "", stderr: "" };
   child.stdout.on("data", (text) => {
     said.stdout += text;
@@ -57,6 +59,28 @@ http://127.0.0.1:${port}/docs  how to ask it
 Try:
   curl -F image=@picture.png http://127.0.0.1:${port}/v2/models/toy/assign
 `);
+});
+
+/** Tells at the end which packages it loaded. */
+const SPY = `process.on("exit", () => {
+  const paths = Object.keys(require("node:module")._cache);
+  console.error("loaded:", [...new Set(paths.flatMap((path) => /node_modules.((?:@[^\\/]+.)?[^\\/]+)/.exec(path)?.[1] ?? []))].join(" "));
+});`;
+
+test("loads what its command needs: tfjs for training, not for serving", async () => {
+  await writeFile(join(built.folder, "spy.cjs"), SPY);
+  const spied = (...argv: string[]) => program(["--require", "./spy.cjs", "dist/cli/main.js", ...argv]);
+  const loaded = async ({ ended, said }: Program) => {
+    expect(await ended).toBe(0);
+    return said.stderr;
+  };
+  const server = spied("serve", "toy.onnx", "--port", "0", "--workers", "1");
+  await listening(server);
+  server.child.kill("SIGTERM");
+  const serving = await loaded(server);
+  expect(serving).toMatch(/loaded: .*pino/);
+  for (const told of [serving, await loaded(spied("--version"))]) expect(told).not.toMatch(/tfjs/);
+  expect(await loaded(spied("train", "--help"))).toMatch(/tfjs-core/);
 });
 
 const times = Array.from({ length: sized(1, 50) }, (_, i) => i + 1);

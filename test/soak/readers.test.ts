@@ -71,8 +71,10 @@ const image = async (_: string, bytes: Uint8Array) => {
   expect(label.length).toBe(1);
 };
 
-/** hyparquet runs for minutes on some damaged page headers (in readRleBitPackedHybrid), which nothing here can see beforehand. */
-const times = (name: string) => (name === "a.parquet" ? 100 : sized(100, 5000));
+/** Each time a thread is started, and on some damaged pages (hyparquet goes on for minutes) it is ended after ten seconds. */
+const isParquet = (name: string) => name === "a.parquet";
+const times = (name: string) => (isParquet(name) ? 100 : sized(100, 5000));
+const most = (name: string) => within(isParquet(name) ? 12_000 : 1000);
 
 test.each<[string, () => Uint8Array | Promise<Uint8Array>, (name: string, bytes: Uint8Array) => Promise<void>]>([
   ["a.npy", () => encodeNpy({ data: numbers, shape: [10, 4] }), source],
@@ -100,7 +102,7 @@ test.each<[string, () => Uint8Array | Promise<Uint8Array>, (name: string, bytes:
       took.push(performance.now() - began);
       if (error !== undefined) expect(error, `${name} ${i}: ${error.stack}`).toBeInstanceOf(SubspanError);
     }
-    expect(Math.max(...took), `99 of 100 took up to ${p99(took)} ms`).toBeLessThan(within(1000));
+    expect(Math.max(...took), `99 of 100 took up to ${p99(took)} ms`).toBeLessThan(most(name));
   },
   300_000,
 );

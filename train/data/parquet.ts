@@ -1,20 +1,14 @@
-import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetRead } from "hyparquet";
+import type { FileMetaData } from "hyparquet";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Samples } from "../../runtime/samples.ts";
-import { invalid, UNPACKED_LIMIT, unreadable } from "./bytes.ts";
+import { invalid, UNPACKED_LIMIT } from "./bytes.ts";
 import { LABEL, numbered } from "./csv.ts";
 import type { Content } from "./dataset.ts";
+import { type Chunk, ParquetThread } from "./parquet-thread.ts";
 
 type Column = ArrayLike<unknown>;
 
 const MOST_ROWS = BigInt(UNPACKED_LIMIT);
-
-/** What hyparquet does not unpack by itself (it does Snappy), as far as Node does. */
-const COMPRESSORS = {
-  GZIP: (bytes: Uint8Array, size: number) => gunzipSync(bytes, { maxOutputLength: size }),
-  BROTLI: (bytes: Uint8Array, size: number) => brotliDecompressSync(bytes, { maxOutputLength: size }),
-};
 
 /**
  * A table of numbers, one sample a row: columns are features, float32; a column of lists of d numbers is d features. A column
@@ -38,82 +32,88 @@ export async function loadParquet(path: string): Promise<Content> {
   return labels.length === 0 ? { samples } : { samples, ...numbered(labels) };
 }
 
-/** The samples of `loadParquet`, a part a row group. @param labels - takes the labels. @throws {SubspanError} as it. */
-export async function* parquetParts(path: string, labels: string[] = []): AsyncGenerator<Samples> {
-  const { metadata, columns } = await opened(path);
-  const names = columnNames(metadata);
-  const labelled = names.filter((name) => LABEL.test(name));
-  const [label] = labelled;
-  if (labelled.length > 1) throw invalid(path, `${labelled.length} columns are labels (${labelled})`);
-  const features = names.filter((name) => name !== label);
-  if (features.length === 0) throw invalid(path, "no column is a feature");
+/**
+ * The samples of `loadParquet`, a part a row group.
+ *
+ * @param labels - takes the labels.
+ * @param patience - milliseconds that reading may take for which there is no reason.
+ * @throws {SubspanError} as it.
+ */
+export async function* parquetParts(path: string, labels: string[] = [], patience?: number): AsyncGenerator<Samples> {
   let widths: readonly number[] | undefined;
-  for await (const { start, group } of columns(names)) {
+  for await (const { start, group } of groups(path, (names) => checkedNames(path, names), patience)) {
     const of = (name: string) => group.get(name) as Column;
+    const [label] = labelled(group.keys());
+    const features = [...group.keys()].filter((name) => name !== label);
     widths ??= features.map((name) => widthOf(path, name, of(name)[0]));
-    const table = new Table(path, features, widths, start, of(features[0] as string).length);
+    const n = of(features[0] as string).length;
+    const table = new Table(path, features, widths, start, n);
     for (const [i, name] of features.entries()) table.put(i, of(name));
-    if (label !== undefined)
-      for (let i = 0; i < of(label).length; i++) labels.push(labelOf(path, of(label)[i], start + i));
-    yield { kind: "features", data: table.data, shape: [of(features[0] as string).length, table.width] };
+    if (label !== undefined) for (let i = 0; i < n; i++) labels.push(labelOf(path, of(label)[i], start + i));
+    yield { kind: "features", data: table.data, shape: [n, table.width] };
   }
+}
+
+const labelled = (names: Iterable<string>) => [...names].filter((name) => LABEL.test(name));
+
+function checkedNames(path: string, names: readonly string[]): readonly string[] {
+  const labels = labelled(names);
+  if (labels.length > 1) throw invalid(path, `${labels.length} columns are labels (${labels})`);
+  if (labels.length === names.length) throw invalid(path, "no column is a feature");
+  return names;
 }
 
 /** Whole columns of a file of columns of numbers, by name, a row group at a time. @throws {SubspanError} SOURCE_INVALID. */
 export async function* parquetGroups(path: string, names: readonly string[]) {
-  const { metadata, columns } = await opened(path);
-  const there = columnNames(metadata);
-  const missing = names.find((name) => !there.includes(name));
-  if (missing !== undefined) throw invalid(path, `no column "${missing}"; it has ${there.join(", ")}`);
-  for await (const { group } of columns(names)) yield group;
+  const choose = (there: readonly string[]) => {
+    const missing = names.find((name) => !there.includes(name));
+    if (missing !== undefined) throw invalid(path, `no column "${missing}"; it has ${there.join(", ")}`);
+    return names;
+  };
+  for await (const { group } of groups(path, choose)) yield group;
 }
 
-async function opened(path: string) {
-  const file = await asyncBufferFromFile(path).catch((error) => {
-    throw unreadable(path, error);
-  });
-  const metadata = await parquetMetadataAsync(file)
-    .then(counted)
-    .catch((error) => {
-      throw invalid(path, `is no Parquet file (${error.message})`, error);
-    });
-  const rows = metadata.row_groups.reduce((sum, { num_rows }) => sum + num_rows, 0n);
-  const odd = metadata.row_groups.find(({ columns, num_rows }) =>
-    columns.some(({ meta_data }) => meta_data && meta_data.num_values < num_rows),
-  );
-  if (rows !== metadata.num_rows || rows > MOST_ROWS || odd !== undefined)
-    throw invalid(path, `tells of ${metadata.num_rows} rows, of ${rows} in its groups, or of columns of fewer values`);
-  const sizes = metadata.row_groups.map(({ total_byte_size }) => Number(total_byte_size));
-  const total = sizes.reduce((a, b) => a + b, 0);
-  if (!(total <= UNPACKED_LIMIT))
-    throw invalid(path, `unpacks to ${total} bytes, more than the ${UNPACKED_LIMIT} that are allowed`);
-  async function* columns(names: readonly string[]) {
-    let start = 0;
-    for (const { num_rows } of metadata.row_groups) {
-      const end = start + Number(num_rows);
-      const parts = new Map<string, { readonly at: number; readonly data: Column }[]>(names.map((name) => [name, []]));
-      const onChunk = (chunk: { columnName: string; columnData: Column; rowStart: number }) =>
-        parts.get(chunk.columnName)?.push({ at: chunk.rowStart, data: chunk.columnData });
-      const read = {
-        file,
-        metadata,
-        columns: [...names],
-        rowStart: start,
-        rowEnd: end,
-        compressors: COMPRESSORS,
-        onChunk,
-      };
-      await parquetRead(read).catch((error) => {
-        throw invalid(path, `rows ${start} to ${end}: ${error.message}`, error);
+/** Row groups with their first row. @param choose - which of a file's columns are read. */
+async function* groups(path: string, choose: (there: readonly string[]) => readonly string[], patience?: number) {
+  const thread = await ParquetThread.open(path, patience);
+  try {
+    const metadata = await thread
+      .metadata()
+      .then(counted)
+      .catch((error) => {
+        throw invalid(path, `is no Parquet file (${error.message})`, error);
       });
-      yield {
-        start,
-        group: new Map(names.map((name) => [name, joined(path, name, parts.get(name) ?? [], end - start)])),
-      };
+    checkSizes(path, metadata);
+    const names = choose(columnNames(metadata));
+    let start = 0;
+    for (const { num_rows, total_byte_size } of metadata.row_groups) {
+      const end = start + Number(num_rows);
+      const group = new Map<string, Column>();
+      for (const name of names) {
+        const range = { name, rowStart: start, rowEnd: end };
+        const chunks = await thread.column(range, Number(total_byte_size)).catch((error) => {
+          throw invalid(path, `column "${name}", rows ${start} to ${end}: ${error.message}`, error);
+        });
+        group.set(name, joined(path, name, chunks, end - start));
+      }
+      yield { start, group };
       start = end;
     }
+  } finally {
+    await thread.end();
   }
-  return { metadata, columns };
+}
+
+function checkSizes(path: string, { num_rows, row_groups }: FileMetaData): void {
+  const rows = row_groups.reduce((sum, { num_rows }) => sum + num_rows, 0n);
+  const odd = row_groups.some(({ columns, num_rows }) =>
+    columns.some(({ meta_data }) => meta_data && meta_data.num_values < num_rows),
+  );
+  if (rows !== num_rows || rows > MOST_ROWS || odd)
+    throw invalid(path, `tells of ${num_rows} rows, of ${rows} in its groups, or of columns of fewer values`);
+  const total = row_groups.reduce((sum, { total_byte_size }) => sum + Number(total_byte_size), 0);
+  if (!(total <= UNPACKED_LIMIT))
+    throw invalid(path, `unpacks to ${total} bytes, more than the ${UNPACKED_LIMIT} that are allowed`);
 }
 
 /** The same, its counts known to be there: those of a damaged file may be missing. */
@@ -136,13 +136,8 @@ function columnNames({ schema: [, ...elements] }: FileMetaData): string[] {
   });
 }
 
-function joined(
-  path: string,
-  name: string,
-  parts: { readonly at: number; readonly data: Column }[],
-  n: number,
-): Column {
-  const sorted = parts.sort((a, b) => a.at - b.at);
+function joined(path: string, name: string, chunks: Chunk[], n: number): Column {
+  const sorted = chunks.sort((a, b) => a.at - b.at);
   const whole = sorted.length === 1 ? (sorted[0]?.data as Column) : sorted.flatMap(({ data }) => Array.from(data));
   if (whole.length !== n) throw invalid(path, `column "${name}": ${whole.length} values for ${n} rows`);
   return whole;

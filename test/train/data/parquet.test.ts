@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 import { type ColumnSource, parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadSource } from "../../../train/data/index.ts";
+import { parquetParts } from "../../../train/data/parquet.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -92,6 +93,33 @@ describe("a Parquet file", () => {
     expect(await refusal([good, { name: "y", data: ["a", null] }])).toMatch(
       /label, row 1: expected an integer or a name, got null/,
     );
+  });
+
+  test.each([
+    ["of nulls, below 0", 3, 0xff],
+    ["of bytes of levels", 9, 0x80],
+  ])("with a wrong count %s, over which its reader loops, is refused in bounded time", async (_, place, byte) => {
+    const x = Float32Array.from({ length: 40 }, (_, i) => i / 7);
+    const label = Array.from(x, (x) => (x > 2 ? "many" : "few"));
+    const columnData: ColumnSource[] = [
+      { name: "a", data: x, type: "FLOAT" },
+      { name: "label", data: label, type: "STRING" },
+    ];
+    const bytes = new Uint8Array(parquetWriteBuffer({ columnData }));
+    // In the header of the labels' page, as Thrift writes it: 40 values, 0 nulls, 40 rows, encoding 8, levels of 2 bytes.
+    const counts = Buffer.from(bytes).lastIndexOf(Buffer.from("1550150015501510", "hex"));
+    bytes[counts + place] = byte;
+    const path = join(folder, "damaged.parquet");
+    await writeFile(path, bytes);
+    const read = async () => {
+      for await (const _ of parquetParts(path, [], 3000));
+    };
+    const began = performance.now();
+    expect(await read().catch(({ code, message }) => ({ code, message }))).toEqual({
+      code: "SOURCE_INVALID",
+      message: `${path}: column "label", rows 0 to 40: not read within 3.0 s; a page is damaged`,
+    });
+    expect(performance.now() - began).toBeLessThan(12_000);
   });
 
   test("that is none, or is cut off, is refused", async () => {

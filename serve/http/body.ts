@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { createGunzip, type Gunzip } from "node:zlib";
 import { HttpProblem } from "../problem.ts";
 
 /** Bytes that all requests together may hold. */
@@ -38,26 +39,31 @@ export interface Body {
 const SMALL = 2 ** 18;
 const FEW = 16;
 const SEGMENT = 2 ** 20;
+/** Bytes that are inflated at a time: no more than so many are held above the limit. */
+const INFLATED = 2 ** 16;
 
 /**
- * Reads a body whole, never holding more than the limit. What it holds is taken from the budget; that is given back if
- * this throws, else by the caller.
+ * Reads a body whole, inflated where it came as gzip, never holding more than the limit. What it holds is taken from the
+ * budget; that is given back if this throws, else by the caller.
  *
- * @param limit - in bytes.
- * @throws {HttpProblem} 413 for a longer one, 415 for a compressed one, 400 for one that breaks off, 429.
+ * @param limit - in bytes, of the body as it was before it was compressed.
+ * @throws {HttpProblem} 413 for a longer one, 415 for another encoding, 400 for one that breaks off or is not gzip, 429.
  */
 export function readBody(incoming: IncomingMessage, limit: number, budget: Budget): Promise<Body> {
-  const { "content-encoding": encoding = "identity", "content-length": length } = incoming.headers;
-  if (encoding.toLowerCase() !== "identity")
-    throw new HttpProblem(415, `content-encoding: expected none, got ${JSON.stringify(encoding)}`, {
-      "accept-encoding": "identity",
-    });
-  if (Number(length) > limit) throw tooLong(limit);
+  const inflating = inflater(incoming);
+  if (Number(incoming.headers["content-length"]) > limit) throw tooLong(limit);
   if (incoming.destroyed) throw brokenOff();
+  const source = inflating === undefined ? incoming : incoming.pipe(inflating);
   return new Promise((resolve, reject) => {
     const gathered = new Gathered();
+    const settle = () => {
+      source.off("data", onData).off("end", onEnd);
+      incoming.off("close", onClose).off("error", onClose);
+    };
     const stop = (error: unknown) => {
-      incoming.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose);
+      settle();
+      if (inflating !== undefined) incoming.unpipe(inflating);
+      inflating?.destroy();
       budget.give(gathered.size);
       incoming.resume(); // what is still coming is read past, so that the answer gets through
       reject(error);
@@ -72,12 +78,24 @@ export function readBody(incoming: IncomingMessage, limit: number, budget: Budge
       gathered.add(chunk);
     };
     const onEnd = () => {
-      incoming.off("close", onClose).off("error", onClose);
+      settle();
       resolve(gathered);
     };
-    const onClose = () => stop(brokenOff());
-    incoming.on("data", onData).once("end", onEnd).once("close", onClose).once("error", onClose);
+    const onClose = () => {
+      if (!incoming.complete) stop(brokenOff());
+    };
+    inflating?.on("error", ({ message }) => stop(new HttpProblem(400, `body: expected gzip: ${message}`)));
+    source.on("data", onData).once("end", onEnd);
+    incoming.once("close", onClose).once("error", onClose);
   });
+}
+
+/** What inflates the body of a request, if that is compressed. @throws {HttpProblem} 415 for another encoding than gzip. */
+function inflater({ headers: { "content-encoding": encoding = "identity" } }: IncomingMessage): Gunzip | undefined {
+  if (encoding.toLowerCase() === "identity") return undefined;
+  if (encoding.toLowerCase() === "gzip") return createGunzip({ chunkSize: INFLATED });
+  const accepted = { "accept-encoding": "gzip, identity" };
+  throw new HttpProblem(415, `content-encoding: expected gzip or none, got ${JSON.stringify(encoding)}`, accepted);
 }
 
 /**

@@ -5,7 +5,7 @@ export type CorsOrigins = readonly string[];
 
 const METHODS = "GET, HEAD, POST";
 const ASKED =
-  "authorization, content-type, inference-header-content-length, traceparent, x-request-id, x-request-timeout-ms";
+  "authorization, content-encoding, content-type, inference-header-content-length, traceparent, x-request-id, x-request-timeout-ms";
 const TOLD = "inference-header-content-length, retry-after, server-timing, traceparent, x-request-id";
 const DAY = 86_400;
 

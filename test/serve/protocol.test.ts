@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunningServer, ServeOptions } from "../../serve/index.ts";
@@ -351,6 +352,8 @@ describe("what HTTP can get wrong", () => {
   const json = { "content-type": "application/json" };
   const infer = "/v2/models/toy/infer";
   const long = new Uint8Array(100_001);
+  const zipped = { ...json, "content-encoding": "gzip" };
+  const bomb = gzipSync(new Uint8Array(2 ** 26));
   const cases: [string, number, string, Ask, string][] = [
     ["an unknown path", 404, "/v3", {}, "nothing at /v3"],
     ["an unknown route of a model", 404, "/v2/models/toy/explain", {}, "nothing at"],
@@ -370,7 +373,10 @@ describe("what HTTP can get wrong", () => {
     ["text", 415, infer, { headers: { "content-type": "text/plain" }, body: "{}" }, "expected application/json"],
     ["rows as text", 415, "/v2/models/toy/assign", { headers: { "content-type": "text/csv" }, body: "1" }, "text/csv"],
     ["rows of no type", 415, "/v2/models/toy/assign", { body: "{}" }, 'got "none"'],
-    ["gzip", 415, infer, { headers: { ...json, "content-encoding": "gzip" }, body: "{}" }, "content-encoding"],
+    ["brotli", 415, infer, { headers: { ...json, "content-encoding": "br" }, body: "{}" }, "expected gzip or none"],
+    ["gzip that is none", 400, infer, { headers: zipped, body: "{}" }, "body: expected gzip"],
+    ["gzip cut off", 400, infer, { headers: zipped, body: gzipSync("{}").subarray(0, -9) }, "body: expected gzip"],
+    ["gzip a thousand times as long", 413, infer, { headers: zipped, body: bomb }, "up to 100000 bytes"],
     ["a body too long", 413, infer, { headers: json, body: long }, "expected up to 100000 bytes"],
     ["a body too long, in chunks", 413, infer, { headers: json, body: [long.subarray(1), long] }, "up to 100000 bytes"],
   ];
@@ -429,9 +435,11 @@ describe("what HTTP can get wrong", () => {
     expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))).toEqual({ error: expect.any(String) });
   });
 
-  test("a client that goes away half way harms nobody", async () => {
+  test.each(["identity", "gzip"])("a client that goes away half way harms nobody (%s)", async (encoding) => {
     const socket = connect(port, "127.0.0.1");
-    socket.write(`POST ${infer} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{`);
+    const half = gzipSync(long).subarray(0, 50);
+    socket.write(`POST ${infer} HTTP/1.1\r\nHost: a\r\nContent-Encoding: ${encoding}\r\nContent-Length: 99\r\n\r\n`);
+    socket.write(half);
     await new Promise((resolve) => setTimeout(resolve, 30));
     socket.destroy();
     expect((await post(port, infer, { inputs: [tensor(1)] })).status).toBe(200);

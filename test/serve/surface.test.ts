@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadClusterer } from "../../runtime/node.ts";
 import type { RunningServer, ServeOptions } from "../../serve/index.ts";
@@ -89,6 +90,20 @@ describe("binary tensors", () => {
       const request = { id, inputs: [tensor], outputs: [{ name: "latent" }] };
       const answer = await binary(request, new Uint8Array(data.buffer), undefined, "/v2/models/vectors/infer");
       expect(answer.json().outputs).toMatchObject([{ data: [...data] }]);
+    }
+  });
+
+  test("a body that was compressed is what it was", async () => {
+    const header = Buffer.from(JSON.stringify(sized(8, { outputs: [{ name: "latent" }] })));
+    const bodies = [Buffer.concat([header, bytes]), JSON.stringify({ inputs: [{ ...image, data: [...bytes] }] })];
+    for (const [i, body] of bodies.entries()) {
+      const length = i === 0 ? { "inference-header-content-length": String(header.length) } : {};
+      const plain = await ask(port, INFER, { headers: length, body });
+      const zipped = await ask(port, INFER, {
+        headers: { ...length, "content-encoding": "GZIP" },
+        body: gzipSync(body),
+      });
+      expect([zipped.status, zipped.text]).toEqual([200, plain.text]);
     }
   });
 

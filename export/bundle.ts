@@ -59,7 +59,7 @@ export async function bundleFiles(content: BundleContent): Promise<ReadonlyMap<s
   const all = new Map([[MANIFEST, text(`${JSON.stringify(manifest, null, 2)}\n`)], ...files]);
   const written = { origin: "the new bundle", read: async (path: string) => all.get(path) as Uint8Array };
   const bundle = await openBundle(written);
-  for (const name of Object.keys(variants)) await openBundle(written, { precision: name as Precision });
+  for (const name of Object.keys(variants)) await openBundle(written, { dtype: name as Precision });
   for (const { path } of bundle.files) await bundle.read(path);
   return all;
 }

@@ -19,8 +19,8 @@ export type LoadProgress = { readonly name: string } & (
 );
 
 export interface ReadOptions {
-  /** Which of the bundle's graphs: model.onnx unless said. */
-  readonly precision?: Precision;
+  /** Which of the bundle's graphs: fp32, which is model.onnx, unless said. */
+  readonly dtype?: Precision;
   /** In place of the global fetch, for URLs. */
   readonly fetch?: typeof fetch;
   /** Stops reading and loading, with INTERRUPTED. */
@@ -58,15 +58,21 @@ export interface BundleFiles {
 /** What is known of a file before it is read. */
 type ExpectedFile = Pick<ManifestFile, "path"> & Partial<ManifestFile>;
 
-/** A checked bundle. What its `read` answers has the size and hash the manifest says. */
-export interface Bundle {
+/** A bundle with a checked manifest. What its `read` answers has the size and hash the manifest says. */
+export interface ListedBundle {
   readonly manifest: GraphManifest;
   /** Empty for a bare graph. */
   readonly files: readonly ManifestFile[];
-  readonly model: Uint8Array;
-  readonly graph: GraphSummary;
   /** @throws {SubspanError} BUNDLE_MISSING for a file the manifest does not name, BUNDLE_INVALID for a changed one. */
   read(path: string): Promise<Uint8Array>;
+}
+
+/** A bundle with one of its graphs, checked. */
+export interface Bundle extends ListedBundle {
+  readonly model: Uint8Array;
+  readonly graph: GraphSummary;
+  /** Which of the bundle's graphs it is; absent for a bare graph, which does not say. */
+  readonly dtype?: Precision;
 }
 
 export type Precision = "fp32" | "fp16" | "int8";
@@ -82,7 +88,14 @@ const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04];
  *   GRAPH_REFUSED or INTERRUPTED.
  */
 export async function openBundle(source: BundleFiles, options: ReadOptions = {}): Promise<Bundle> {
-  const { precision = "fp32", sha256, signal } = options;
+  return openGraph(await listBundle(source, options), options.dtype);
+}
+
+/** Reads and checks a bundle's manifest, and none of its graphs. @throws {SubspanError} as openBundle. */
+export async function listBundle(
+  source: BundleFiles,
+  { sha256, signal }: Omit<ReadOptions, "dtype">,
+): Promise<ListedBundle> {
   const where = `${source.origin}: manifest.json`;
   const text = decode(await readChecked(source, { path: "manifest.json", ...(sha256 && { sha256 }) }), where);
   checkAborted(signal);
@@ -91,15 +104,23 @@ export async function openBundle(source: BundleFiles, options: ReadOptions = {})
     const file = files.find((entry) => entry.path === path);
     return file === undefined ? missing(`${source.origin}: the manifest names no ${path}`) : readChecked(source, file);
   };
-  const model = await read(precision === "fp32" ? "model.onnx" : `model.${precision}.onnx`);
-  checkAborted(signal);
+  return { manifest, files, read };
+}
+
+/** Reads and checks a graph of a bundle, unless it is there already. @throws {SubspanError} as openBundle. */
+export async function openGraph(bundle: ListedBundle & Partial<Bundle>, asked?: Precision): Promise<Bundle> {
+  const { manifest, dtype: there = "fp32" } = bundle;
+  const dtype = asked ?? there;
+  if (bundle.model && dtype === there) return bundle as Bundle;
+  const path = dtype === "fp32" ? "model.onnx" : `model.${dtype}.onnx`;
+  const model = await bundle.read(path);
   const graph = checkGraph(model);
   const inside = graphManifest(graph);
   const names = Object.keys({ ...inside, ...manifest }) as (keyof GraphManifest)[];
   const differs = names.find((name) => JSON.stringify(manifest[name]) !== JSON.stringify(inside[name]));
-  if (differs !== undefined) throw invalid(`${where}: ${differs} is not what the graph's own manifest says`);
+  if (differs !== undefined) throw invalid(`${path}: ${differs} is not what the graph's own manifest says`);
   checkSignature(graph, manifest);
-  return { manifest, files, model, graph, read };
+  return { ...bundle, model, graph, dtype };
 }
 
 /** Opens a bare graph: its manifest is inside, and it has no other files. @throws {SubspanError} as openBundle. */
@@ -111,22 +132,27 @@ export function openModel(model: Uint8Array): Bundle {
   return { manifest, files: [], model, graph, read };
 }
 
-/**
- * Opens the bytes of a stored zip or of a bare graph, told apart by how they begin. @throws {SubspanError} as
- * openBundle.
- */
-export async function openBytes(bytes: Uint8Array, origin: string, options: ReadOptions = {}): Promise<Bundle> {
+/** The bundle in a stored zip, or a bare graph, told apart by how the bytes begin. @throws {SubspanError} as openBundle. */
+export async function listBytes(
+  bytes: Uint8Array,
+  origin: string,
+  options: Omit<ReadOptions, "dtype"> = {},
+): Promise<ListedBundle> {
   const { sha256, ...rest } = options;
   await checkFile(bytes, { path: "the file", ...(sha256 && { sha256 }) }, origin);
   if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes);
   const { readZip } = await import("./zip.ts"); // a browser that opens a folder never loads it
   const files = readZip(bytes);
   const read = async (path: string) => files.get(path) ?? missing(`${origin}: has no ${path}`);
-  return openBundle({ origin, read }, rest);
+  return listBundle({ origin, read }, rest);
 }
 
-/** Opens what a URL names: `*.onnx`, `*.subspan`, or the folder of a bundle. @throws {SubspanError} as openBundle. */
-export async function openUrl(url: URL, options: ReadOptions = {}, cache?: FileCache): Promise<Bundle> {
+/** What a URL names: `*.onnx`, `*.subspan`, or the folder of a bundle. @throws {SubspanError} as openBundle. */
+export async function listUrl(
+  url: URL,
+  options: Omit<ReadOptions, "dtype"> = {},
+  cache?: FileCache,
+): Promise<ListedBundle> {
   const { sha256, ...rest } = options;
   const [, file] = /([^/]+\.(?:onnx|subspan))$/.exec(url.pathname) ?? [];
   const folder = new URL(url);
@@ -137,9 +163,9 @@ export async function openUrl(url: URL, options: ReadOptions = {}, cache?: FileC
     return download(address, { path, maxBytes, size, name: url.href }, options);
   };
   const source = { origin: url.href, read, cache, onProgress: options.onProgress };
-  if (file === undefined) return openBundle(source, options);
+  if (file === undefined) return listBundle(source, options);
   const bytes = await readChecked(source, { path: file, ...(sha256 && { sha256 }) });
-  return openBytes(bytes, url.href, rest);
+  return listBytes(bytes, url.href, rest);
 }
 
 /** Reads a file from the cache, or where it comes from, and checks it against what is known of it. */
@@ -216,7 +242,7 @@ async function download(url: URL, wanted: Wanted, options: ReadOptions): Promise
   } catch (cause) {
     checkAborted(signal);
     if (cause instanceof SubspanError) throw cause;
-    return missing(`${url.href}: ${String(cause)}`, cause);
+    return missing(`${url.href}: ${String(cause)}`, { cause });
   }
 }
 
@@ -236,7 +262,7 @@ async function readBody(
   const next = () =>
     reader.read().catch((cause) => {
       checkAborted(signal);
-      throw truncated(origin, length || size || "more", loaded, cause);
+      throw truncated(origin, length || size || "more", loaded, { cause });
     });
   for (let part = await next(); !part.done; part = await next()) {
     loaded += part.value.length;
@@ -266,15 +292,14 @@ function decode(bytes: Uint8Array, what: string): string {
   }
 }
 
-function missing(message: string, cause?: unknown): never {
-  throw new SubspanError("BUNDLE_MISSING", message, cause === undefined ? undefined : { cause });
+function missing(message: string, options?: ErrorOptions): never {
+  throw new SubspanError("BUNDLE_MISSING", message, options);
 }
 
 function invalid(message: string): SubspanError {
   return new SubspanError("BUNDLE_INVALID", message);
 }
 
-function truncated(where: string, expected: number | string, got: number, cause?: unknown): SubspanError {
-  const message = `${where}: expected ${expected} bytes, got ${got}: cut short`;
-  return new SubspanError("BUNDLE_TRUNCATED", message, cause === undefined ? undefined : { cause });
+function truncated(where: string, expected: number | string, got: number, options?: ErrorOptions): SubspanError {
+  return new SubspanError("BUNDLE_TRUNCATED", `${where}: expected ${expected} bytes, got ${got}: cut short`, options);
 }

@@ -1,5 +1,5 @@
 import { abortable, checkAborted } from "./abort.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle, Precision } from "./bundle.ts";
 import type { Device, DeviceFailure, DeviceRequest } from "./devices.ts";
 import type { Outputs } from "./engine.ts";
 import { SubspanError } from "./errors.ts";
@@ -58,6 +58,8 @@ export interface ClustererInfo extends Placement {
   readonly name: string;
   readonly clusters: number;
   readonly manifest: GraphManifest;
+  /** Which of the bundle's graphs; absent for a bare graph, which does not say. */
+  readonly dtype: Precision | undefined;
   readonly modelBytes: number;
   readonly parameterBytes: number;
   readonly nodes: number;
@@ -76,13 +78,13 @@ export class Clusterer<Encoded = never> {
   #disposal: Promise<void> | undefined;
 
   constructor(sessions: Sessions, bundle: Bundle, placement: Placement, decode: Decoder<Encoded>) {
-    const { manifest, model, graph } = bundle;
+    const { manifest, model, graph, dtype } = bundle;
     const { name, clusters } = manifest;
     const { nodes, parameterBytes } = graph;
     this.#sessions = sessions;
     this.#reader = new InputReader(manifest.input, decode);
     this.bundle = bundle;
-    this.info = { name, clusters, ...placement, manifest, modelBytes: model.length, parameterBytes, nodes };
+    this.info = { name, clusters, ...placement, manifest, dtype, modelBytes: model.length, parameterBytes, nodes };
   }
 
   /**

@@ -24,7 +24,8 @@ export interface Opened<T> {
  * @param ladder - what this platform offers, best first; the last one works everywhere.
  * @param open - throws why a device cannot be used. It is tried with a sample there: a session may open and fail to
  *   run.
- * @throws {SubspanError} DEVICE_UNAVAILABLE with the reason of every device tried; INTERRUPTED as `open` does.
+ * @throws {SubspanError} DEVICE_UNAVAILABLE with the reason of every device tried; INTERRUPTED, BUNDLE_* and GRAPH_*
+ *   as `open` does: no other device would help.
  */
 export async function walkLadder<T>(
   request: DeviceRequest,
@@ -38,7 +39,7 @@ export async function walkLadder<T>(
       if (!ladder.includes(device)) throw new Error(`not offered here; there is ${ladder.join(", ")}`);
       return { device, opened: await open(device), failures };
     } catch (error) {
-      if (error instanceof SubspanError && error.code === "INTERRUPTED") throw error;
+      if (error instanceof SubspanError && /^(INTERRUPTED|BUNDLE|GRAPH)/.test(error.code)) throw error;
       failures.push({ device, reason: reasonOf(error) });
     }
   }
@@ -53,8 +54,8 @@ function rungs(request: DeviceRequest, strict: boolean, ladder: readonly Device[
   return at < 0 ? [request, ...ladder.slice(-1)] : ladder.slice(at);
 }
 
-/** The first line of an error's message, without the source position ONNX Runtime puts before it. */
+/** The first line of an error's message. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return (text.split("\n")[0] ?? "").replace(/^\/\S+:\d+ .*?(?=[A-Z][a-z]+ed to |CU\w+ failure)/, "").slice(0, 400);
+  return text.split("\n")[0]!.slice(0, 400);
 }

@@ -33,21 +33,10 @@ export class SessionEngine implements Engine {
   readonly #options: InferenceSession.SessionOptions;
   readonly #sessions = new Map<string, InferenceSession>();
 
-  private constructor(runtime: Runtime, manifest: GraphManifest, options: InferenceSession.SessionOptions) {
+  constructor(runtime: Runtime, manifest: GraphManifest, options: InferenceSession.SessionOptions) {
     this.#runtime = runtime;
     this.#manifest = manifest;
     this.#options = options;
-  }
-
-  /** An engine with one part open. */
-  static async open(
-    runtime: Runtime,
-    { part, manifest }: { readonly part: Part; readonly manifest: GraphManifest },
-    options: InferenceSession.SessionOptions,
-  ): Promise<SessionEngine> {
-    const engine = new SessionEngine(runtime, manifest, options);
-    await engine.open(part);
-    return engine;
   }
 
   async open({ name, outputs, model }: Part): Promise<void> {

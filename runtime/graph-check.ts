@@ -63,26 +63,13 @@ export const GRAPH_LIMITS = {
   window: 2 ** 14,
 } as const;
 
-const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
-  float32: 4,
-  uint8: 1,
-  int8: 1,
-  int32: 4,
-  int64: 8,
-  bool: 1,
-  float16: 2,
-  float64: 8,
-};
+/** Bytes of an element, by the bits that end its type's name; a bool has a byte. */
+const bytesOf = (dtype: ElementType) => Number(/\d+/.exec(dtype) ?? 8) / 8;
 const ELEMENT_NAME = new Map(Object.entries(ELEMENT_TYPE).map(([name, code]) => [BigInt(code), name as ElementType]));
-/** The typed field that may stand in place of raw_data. */
-const TYPED_DATA: Readonly<Record<ElementType, 4 | 5 | 7 | 10>> = {
+/** The typed field that may stand in place of raw_data, of all other types int32_data. */
+const TYPED_DATA: Readonly<Partial<Record<ElementType, number>>> = {
   float32: TENSOR.floatData,
-  uint8: TENSOR.int32Data,
-  int8: TENSOR.int32Data,
-  int32: TENSOR.int32Data,
   int64: TENSOR.int64Data,
-  bool: TENSOR.int32Data,
-  float16: TENSOR.int32Data,
   float64: TENSOR.doubleData,
 };
 /** Constants up to this many elements are remembered, to see what shapes they ask for. */
@@ -179,7 +166,11 @@ class GraphCheck {
     this.#checkOutputs(outputs);
     const operators = Object.fromEntries([...this.#operators].sort());
     return {
-      ...{ inputs, outputs, nodes: nodes.length, steps: this.#steps, operators },
+      inputs,
+      outputs,
+      nodes: nodes.length,
+      steps: this.#steps,
+      operators,
       parameterBytes: this.#parameterBytes,
     };
   }
@@ -282,7 +273,7 @@ class GraphCheck {
     const elements = dims.reduce((a, b) => a * b, 1n);
     const { stored, values } = this.#data(tensor, dtype, where);
     if (elements !== stored) throw invalid(`${where}: [${dims}] ${dtype} is ${elements} elements, got ${stored}`);
-    this.#parameterBytes += Number(elements) * ELEMENT_BYTES[dtype];
+    this.#parameterBytes += Number(elements) * bytesOf(dtype);
     return values;
   }
 
@@ -290,7 +281,7 @@ class GraphCheck {
   #data(tensor: Message, dtype: ElementType, where: string): { stored: bigint; values: Constant | undefined } {
     const bytes = this.#bytes;
     const raw = first(tensor, TENSOR.rawData);
-    const field = TYPED_DATA[dtype];
+    const field = TYPED_DATA[dtype] ?? TENSOR.int32Data;
     const { floatData, int32Data, int64Data, doubleData } = TENSOR;
     const typed = [floatData, int32Data, int64Data, doubleData].filter((number) => tensor.has(number));
     if (typed.some((number) => number !== field || raw !== undefined))
@@ -299,7 +290,7 @@ class GraphCheck {
       const { count, items } = repeated(bytes, tensor, field, SPEC.tensor, SMALL);
       return { stored: BigInt(count), values: count > SMALL ? undefined : numbers(bytes, items, dtype) };
     }
-    const size = ELEMENT_BYTES[dtype];
+    const size = bytesOf(dtype);
     const stored = Math.floor((raw.end - raw.start) / size);
     if (stored * size !== raw.end - raw.start) throw invalid(`${where}: ${raw.end - raw.start} bytes of ${dtype}`);
     return { stored: BigInt(stored), values: stored > SMALL ? undefined : rawNumbers(bytes, raw, dtype) };
@@ -342,12 +333,12 @@ function numbers(bytes: Uint8Array, items: readonly (Span | undefined)[], dtype:
   return items.flatMap((span) => (span === undefined ? [] : rawNumbers(bytes, span, dtype)));
 }
 
+const ARRAYS = { float32: Float32Array, float64: Float64Array, int32: Int32Array, int64: BigInt64Array } as const;
+
 function rawNumbers(bytes: Uint8Array, { start, end }: Span, dtype: ElementType): number[] {
   const copy = new Uint8Array(bytes.subarray(start, end)).buffer; // a copy is aligned, whatever `start` is
-  if (dtype === "float32") return [...new Float32Array(copy)];
-  if (dtype === "float64") return [...new Float64Array(copy)];
-  if (dtype === "int64") return [...new BigInt64Array(copy)].map(Number);
-  return dtype === "int32" ? [...new Int32Array(copy)] : [...new Uint8Array(copy)];
+  const array = (ARRAYS as Partial<typeof ARRAYS>)[dtype as "int64"] ?? Uint8Array;
+  return Array.from(new array(copy) as ArrayLike<number | bigint>, Number);
 }
 
 function invalid(message: string): SubspanError {

@@ -14,82 +14,50 @@ import {
 } from "./onnx-schema.ts";
 import type { Kind, MessageSpec } from "./protobuf.ts";
 
-type Kinds<S> = { readonly [name in keyof S]?: Kind };
-
-/** The fields a message may hold, at most `one` or `many` times, by the names of its schema. */
-function spec<S extends Readonly<Record<string, number>>>(
-  name: string,
-  fields: S,
-  one: Kinds<S>,
-  many: Kinds<S> = {},
-): MessageSpec {
-  const numbered = (kinds: Kinds<S>) =>
-    Object.fromEntries(Object.entries(kinds).map(([field, kind]) => [fields[field], kind]));
-  return { name, fields, one: numbered(one), many: numbered(many) };
+/** Fields by the names of their schema, of a kind each: "bytes" unless it says otherwise, as in "dims:varint". */
+function spec(name: string, fields: Readonly<Record<string, number>>, one: string, many = ""): MessageSpec {
+  const kinds = (list: string) =>
+    Object.fromEntries(
+      list.split(" ").map((field) => {
+        const [name, kind = "bytes"] = field.split(":") as [string, Kind?];
+        return [fields[name], kind];
+      }),
+    );
+  return { name, fields, one: kinds(one), many: kinds(many) };
 }
 
 /**
- * What the messages of an ONNX model may hold here: data and one flat graph, nothing that runs, nests or points
- * elsewhere.
+ * What the messages of an ONNX model may hold here, at most once and many times: data and one flat graph, nothing that
+ * runs, nests or points elsewhere.
  */
 export const SPEC = {
   model: spec(
     "ModelProto",
     MODEL,
-    {
-      irVersion: "varint",
-      producerName: "bytes",
-      producerVersion: "bytes",
-      domain: "bytes",
-      modelVersion: "varint",
-      docString: "bytes",
-      graph: "bytes",
-    },
-    { opsetImport: "bytes", metadataProps: "bytes" },
+    "irVersion:varint producerName producerVersion domain modelVersion:varint docString graph",
+    "opsetImport metadataProps",
   ),
-  operatorSet: spec("OperatorSetIdProto", OPERATOR_SET, { domain: "bytes", version: "varint" }),
-  stringEntry: spec("StringStringEntryProto", STRING_ENTRY, { key: "bytes", value: "bytes" }),
-  graph: spec(
-    "GraphProto",
-    GRAPH,
-    { name: "bytes", docString: "bytes" },
-    {
-      node: "bytes",
-      initializer: "bytes",
-      input: "bytes",
-      output: "bytes",
-      valueInfo: "bytes",
-      metadataProps: "bytes",
-    },
-  ),
-  node: spec(
-    "NodeProto",
-    NODE,
-    { name: "bytes", opType: "bytes", docString: "bytes", domain: "bytes" },
-    { input: "bytes", output: "bytes", attribute: "bytes", metadataProps: "bytes" },
-  ),
+  operatorSet: spec("OperatorSetIdProto", OPERATOR_SET, "domain version:varint"),
+  stringEntry: spec("StringStringEntryProto", STRING_ENTRY, "key value"),
+  graph: spec("GraphProto", GRAPH, "name docString", "node initializer input output valueInfo metadataProps"),
+  node: spec("NodeProto", NODE, "name opType docString domain", "input output attribute metadataProps"),
   attribute: spec(
     "AttributeProto",
     ATTRIBUTE,
-    { name: "bytes", f: "fixed32", i: "varint", s: "bytes", t: "bytes", docString: "bytes", type: "varint" },
-    { floats: "fixed32", ints: "varint", strings: "bytes" },
+    "name f:fixed32 i:varint s t docString type:varint",
+    "floats:fixed32 ints:varint strings",
   ),
   tensor: spec(
     "TensorProto",
     TENSOR,
-    { dataType: "varint", name: "bytes", rawData: "bytes", docString: "bytes", dataLocation: "varint" },
-    { dims: "varint", floatData: "fixed32", int32Data: "varint", int64Data: "varint", doubleData: "fixed64" },
+    "dataType:varint name rawData docString dataLocation:varint",
+    "dims:varint floatData:fixed32 int32Data:varint int64Data:varint doubleData:fixed64",
   ),
-  valueInfo: spec(
-    "ValueInfoProto",
-    VALUE_INFO,
-    { name: "bytes", type: "bytes", docString: "bytes" },
-    { metadataProps: "bytes" },
-  ),
-  type: spec("TypeProto", TYPE, { tensorType: "bytes", denotation: "bytes" }),
-  tensorType: spec("TypeProto.Tensor", TENSOR_TYPE, { elemType: "varint", shape: "bytes" }),
-  shape: spec("TensorShapeProto", SHAPE, {}, { dim: "bytes" }),
-  dimension: spec("TensorShapeProto.Dimension", DIMENSION, { value: "varint", param: "bytes", denotation: "bytes" }),
+  valueInfo: spec("ValueInfoProto", VALUE_INFO, "name type docString", "metadataProps"),
+  type: spec("TypeProto", TYPE, "tensorType denotation"),
+  tensorType: spec("TypeProto.Tensor", TENSOR_TYPE, "elemType:varint shape"),
+  shape: spec("TensorShapeProto", SHAPE, "", "dim"),
+  dimension: spec("TensorShapeProto.Dimension", DIMENSION, "value:varint param denotation"),
 };
 
 /**

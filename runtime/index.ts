@@ -2,6 +2,7 @@
 export {
   type Bundle,
   type BundleFiles,
+  type ListedBundle,
   type LoadProgress,
   openBundle,
   openModel,

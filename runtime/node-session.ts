@@ -1,5 +1,6 @@
-import { reasonOf } from "./devices.ts";
+import type { Device } from "./devices.ts";
 import { type Engine, type Runtime, SessionEngine } from "./engine.ts";
+import { nodeReason } from "./node-reason.ts";
 import type { EngineSetup } from "./remote.ts";
 
 /** What ONNX Runtime says when CUDA fails, and what helps. Found in its sources and in its users' reports. */
@@ -24,20 +25,25 @@ const CUDA_REMEDIES: readonly (readonly [says: RegExp, remedy: string])[] = [
 ];
 
 /**
- * Opens a session of onnxruntime-node in this thread.
+ * An engine of onnxruntime-node in this thread, with nothing open. What opening throws is an Error with ONNX Runtime's
+ * reason and, for CUDA, what helps.
  *
  * @param runtime - in place of onnxruntime-node.
- * @throws an Error with ONNX Runtime's reason and, for CUDA, what helps.
  */
-export async function openNodeSession(setup: EngineSetup, runtime?: Runtime): Promise<Engine> {
-  const { device, threads } = setup;
+export async function nodeEngine({ manifest, device, threads }: EngineSetup, runtime?: Runtime): Promise<Engine> {
   const intraOp = threads === undefined ? {} : { intraOpNumThreads: threads };
   const options = { executionProviders: [device], logSeverityLevel: 3, ...intraOp } as const;
-  try {
-    return await SessionEngine.open(runtime ?? (await import("onnxruntime-node")), setup, options);
-  } catch (cause) {
-    if (device !== "cuda") throw cause;
-    const [, remedy] = CUDA_REMEDIES.find(([says]) => says.test((cause as Error).message)) ?? [];
-    throw new Error(remedy === undefined ? reasonOf(cause) : `${reasonOf(cause)} (${remedy})`, { cause });
-  }
+  const engine = new SessionEngine(runtime ?? (await import("onnxruntime-node")), manifest, options);
+  return {
+    open: (part) => engine.open(part).catch((cause) => explain(cause, device)),
+    run: (...asked) => engine.run(...asked),
+    close: (part) => engine.close(part),
+    release: () => engine.release(),
+  };
+}
+
+function explain(cause: Error, device: Device): never {
+  const reason = nodeReason(cause.message);
+  const [, remedy] = (device === "cuda" && CUDA_REMEDIES.find(([says]) => says.test(cause.message))) || [];
+  throw new Error(remedy === undefined ? reason : `${reason} (${remedy})`, { cause });
 }

@@ -1,7 +1,7 @@
 /** The worker thread of one clusterer. */
 import { parentPort } from "node:worker_threads";
 import { decodeImage, type EncodedImage } from "./node-image.ts";
-import { openNodeSession } from "./node-session.ts";
+import { nodeEngine } from "./node-session.ts";
 import { serveEngine } from "./remote.ts";
 
 const port = parentPort!;
@@ -10,6 +10,6 @@ serveEngine<EncodedImage>(
     post: (message, transfer) => port.postMessage(message, transfer),
     listen: (listener) => port.on("message", listener),
   },
-  (setup) => openNodeSession(setup),
+  (setup) => nodeEngine(setup),
   decodeImage,
 );

@@ -2,14 +2,23 @@ import { readFile, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { type Bundle, openBundle, openBytes, openUrl, type ReadOptions } from "./bundle.ts";
+import {
+  type Bundle,
+  type ListedBundle,
+  listBundle,
+  listBytes,
+  listUrl,
+  openGraph,
+  type ReadOptions,
+} from "./bundle.ts";
 import type { Clusterer } from "./clusterer.ts";
+import type { Device } from "./devices.ts";
 import { SubspanError } from "./errors.ts";
 import { GRAPH_LIMITS } from "./graph-check.ts";
 import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
-import { NODE_LADDER, whyNot } from "./node-devices.ts";
+import { computesHalf, NODE_LADDER, whyNot } from "./node-devices.ts";
 import { decodeImage, type EncodedImage } from "./node-image.ts";
-import { openNodeSession } from "./node-session.ts";
+import { nodeEngine } from "./node-session.ts";
 import { type EngineSetup, RemoteEngine, type Thread } from "./remote.ts";
 
 export * from "./index.ts";
@@ -35,31 +44,47 @@ export async function loadClusterer(
   source: string | URL | Uint8Array | Bundle,
   options: LoadOptions = {},
 ): Promise<Clusterer<EncodedImage>> {
-  const isSource = typeof source === "string" || source instanceof URL || source instanceof Uint8Array;
-  const bundle = isSource ? await readBundle(source, options) : source;
-  return openClusterer(bundle, options, NODE_LADDER, (device, part) =>
-    openOn({ device, part, manifest: bundle.manifest, threads: options.threads }, options),
-  );
+  return openClusterer(await list(source, options), options, {
+    ladder: NODE_LADDER,
+    probe,
+    open: (setup) => openOn({ ...setup, threads: options.threads }, options),
+  });
 }
 
 /** Reads and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
 export async function readBundle(source: string | URL | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
-  if (source instanceof Uint8Array) return openBytes(source, "bundle", options);
+  return openGraph(await list(source, options), options.dtype);
+}
+
+async function list(
+  source: string | URL | Uint8Array | Bundle,
+  options: Omit<ReadOptions, "dtype">,
+): Promise<ListedBundle> {
+  if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
+  if (typeof source !== "string" && !(source instanceof URL)) return source;
   const url = source instanceof URL || /^(https?|file):/.test(source) ? new URL(source) : undefined;
-  if (url !== undefined && url.protocol !== "file:") return openUrl(url, options);
+  if (url !== undefined && url.protocol !== "file:") return listUrl(url, options);
   const path = url === undefined ? String(source) : fileURLToPath(url);
   const found = await stat(path).catch((cause) => missing(path, cause));
-  if (!found.isDirectory()) return openBytes(await readFileOf(path, GRAPH_LIMITS.modelBytes), path, options);
+  if (!found.isDirectory()) return listBytes(await readFileOf(path, GRAPH_LIMITS.modelBytes), path, options);
   const read = (name: string, maxBytes: number) => readInside(path, name, maxBytes);
-  return openBundle({ origin: path, read, onProgress: options.onProgress }, options);
+  return listBundle({ origin: path, read, onProgress: options.onProgress }, options);
+}
+
+async function probe(device: Device): Promise<boolean> {
+  const reason = await whyNot(device);
+  if (reason !== undefined) throw new Error(reason);
+  return computesHalf(device);
 }
 
 async function openOn(setup: EngineSetup, { worker = false }: LoadOptions): Promise<OpenedEngine<EncodedImage>> {
-  const { device, threads } = setup;
-  const reason = await whyNot(device);
-  if (reason !== undefined) throw new Error(reason);
+  const { threads } = setup;
   const placement = { worker, notes: [], ...(threads === undefined ? {} : { threads }) };
-  if (!worker) return { engine: await openNodeSession(setup), decode: decodeImage, ...placement };
+  if (!worker) {
+    const engine = await nodeEngine(setup);
+    await engine.open(setup.part);
+    return { engine, decode: decodeImage, ...placement };
+  }
   return { ...(await openInWorker(setup)), ...placement };
 }
 

@@ -134,14 +134,14 @@ export class RemoteEngine<Encoded> implements Engine {
 /** All a worker thread does: answers the calls of one RemoteEngine. */
 export function serveEngine<Encoded>(
   channel: Channel,
-  open: (setup: EngineSetup) => Promise<Engine>,
+  engineOf: (setup: EngineSetup) => Engine | Promise<Engine>,
   decode: Decoder<Encoded>,
 ): void {
   let engine: Engine | undefined;
   const calls: Calls<Encoded> = {
     open: async (setup) => {
-      if (engine === undefined) engine = await open(setup);
-      else await engine.open(setup.part);
+      engine ??= await engineOf(setup);
+      await engine.open(setup.part);
     },
     // ONNX Runtime's arrays may lie in memory that cannot be given away
     run: async (...asked) =>

@@ -40,7 +40,7 @@ export class Sessions {
     if (!this.#open.has(name)) {
       const part = await partOf(this.#bundle, fetches);
       name = part.name;
-      if (!this.#open.has(name)) await this.#make(part);
+      if (!this.#open.has(name)) await this.#add(part);
       this.#parts.set(asked, name);
     }
     this.#open.delete(name); // and in again, as the last used
@@ -48,12 +48,9 @@ export class Sessions {
     return name;
   }
 
-  async #make(part: Part): Promise<void> {
-    const [oldest] = this.#open;
-    if (this.#open.size === MOST_OPEN) {
-      this.#open.delete(oldest!);
-      await this.#engine.close(oldest!);
-    }
+  async #add(part: Part): Promise<void> {
+    const [oldest = ""] = this.#open;
+    if (this.#open.size === MOST_OPEN && this.#open.delete(oldest)) await this.#engine.close(oldest);
     await this.#engine.open(part);
   }
 }

@@ -14,13 +14,12 @@ function inTurn<T>(task: () => Promise<T>): Promise<T> {
   return turn;
 }
 
-/** Opens a session of onnxruntime-web in this thread. */
-export async function openWebSession(runtime: WebRuntime, setup: EngineSetup): Promise<Engine> {
+/** An engine of onnxruntime-web in this thread, with nothing open. */
+export function webEngine(runtime: WebRuntime, { manifest, device, threads, wasmPaths }: EngineSetup): Engine {
   const { wasm } = runtime.env;
-  wasm.numThreads = setup.threads;
-  if (setup.wasmPaths !== undefined) wasm.wasmPaths = setup.wasmPaths;
-  const options = { executionProviders: [setup.device], logSeverityLevel: 3 } as const;
-  const engine = await inTurn(() => SessionEngine.open(runtime, setup, options));
+  wasm.numThreads = threads;
+  if (wasmPaths !== undefined) wasm.wasmPaths = wasmPaths;
+  const engine = new SessionEngine(runtime, manifest, { executionProviders: [device], logSeverityLevel: 3 });
   return {
     open: (part) => inTurn(() => engine.open(part)),
     run: (...asked) => inTurn(() => engine.run(...asked)),

@@ -1,6 +1,6 @@
 import { serveEngine } from "./remote.ts";
 import { decodePortable } from "./web-image.ts";
-import { openWebSession, type WebRuntime } from "./web-session.ts";
+import { type WebRuntime, webEngine } from "./web-session.ts";
 
 /**
  * What both worker files do. ONNX Runtime starts its own threads from the file it stands in, which is the worker's where a
@@ -13,7 +13,7 @@ export function serveWorker(runtime: WebRuntime): void {
       post: (message, transfer) => self.postMessage(message, { transfer: [...transfer] }),
       listen: (listener) => self.addEventListener("message", ({ data }) => listener(data)),
     },
-    (setup) => openWebSession(runtime, setup),
+    (setup) => webEngine(runtime, setup),
     decodePortable,
   );
 }

@@ -1,4 +1,11 @@
-import { type Bundle, type ReadOptions as CommonReadOptions, openBytes, openUrl } from "./bundle.ts";
+import {
+  type Bundle,
+  type ReadOptions as CommonReadOptions,
+  type ListedBundle,
+  listBytes,
+  listUrl,
+  openGraph,
+} from "./bundle.ts";
 import type { Clusterer } from "./clusterer.ts";
 import type { Device } from "./devices.ts";
 import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
@@ -16,7 +23,7 @@ export interface ReadOptions extends CommonReadOptions {
   readonly cache?: boolean;
 }
 
-export interface LoadOptions extends CommonLoadOptions, ReadOptions {
+export interface LoadOptions extends CommonLoadOptions, Omit<ReadOptions, "dtype"> {
   /**
    * Threads of WebAssembly: unless said, as many as cores, up to 4. 1 on a page that is not cross-origin isolated, and in
    * the page itself unless `wasmPaths` says where ONNX Runtime's own file is: a thread starts from it.
@@ -50,21 +57,26 @@ export async function loadClusterer(
   source: string | URL | Blob | Uint8Array | Bundle,
   options: LoadOptions = {},
 ): Promise<Clusterer<WebImage>> {
-  const bundle = isSource(source) ? await readBundle(source, options) : source;
-  return openClusterer(bundle, options, WEB_LADDER, (device, part) =>
-    openOn({ device, part, manifest: bundle.manifest }, options),
-  );
+  return openClusterer(await list(source, options), options, {
+    ladder: WEB_LADDER,
+    probe: async (device) => device === "wasm" || probeAdapter(),
+    open: (setup) => openOn(setup, options),
+  });
 }
 
 /** Fetches and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
 export async function readBundle(source: string | URL | Blob | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
-  if (source instanceof Uint8Array) return openBytes(source, "bundle", options);
-  if (source instanceof Blob) return openBytes(new Uint8Array(await source.arrayBuffer()), "file", options);
-  return openUrl(new URL(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
+  return openGraph(await list(source, options), options.dtype);
 }
 
-function isSource(source: string | URL | Blob | Uint8Array | Bundle): source is string | URL | Blob | Uint8Array {
-  return typeof source === "string" || [URL, Blob, Uint8Array].some((type) => source instanceof type);
+async function list(
+  source: string | URL | Blob | Uint8Array | Bundle,
+  options: Omit<ReadOptions, "dtype">,
+): Promise<ListedBundle> {
+  if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
+  if (source instanceof Blob) return listBytes(new Uint8Array(await source.arrayBuffer()), "file", options);
+  if (typeof source !== "string" && !(source instanceof URL)) return source;
+  return listUrl(new URL(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
 }
 
 async function openOn(
@@ -72,7 +84,6 @@ async function openOn(
   options: LoadOptions,
 ): Promise<OpenedEngine<WebImage>> {
   const { device } = asked;
-  if (device === "webgpu") await checkAdapter();
   const wasmPaths = options.wasmPaths === undefined ? undefined : folderUrl(options.wasmPaths);
   const setup = { ...asked, wasmPaths };
   const notes: string[] = [];
@@ -93,12 +104,11 @@ async function openOn(
 /** How many threads there can be; a note says why they are fewer than was meant. A GPU needs none. */
 function threadsOf(device: Device, { threads, wasmPaths }: LoadOptions, inWorker: boolean, notes: string[]): number {
   const meant = device === "webgpu" ? 1 : (threads ?? Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1));
-  const hindrances = [
-    !globalThis.crossOriginIsolated && "the page is not cross-origin isolated by COOP and COEP headers",
-    !inWorker && wasmPaths === undefined && "without a worker, threads need wasmPaths",
-  ];
-  const hindrance = meant > 1 && hindrances.find((reason) => reason !== false);
-  if (!hindrance) return meant;
+  const isolated = globalThis.crossOriginIsolated;
+  if (meant < 2 || (isolated && (inWorker || wasmPaths !== undefined))) return meant;
+  const hindrance = isolated
+    ? "without a worker, threads need wasmPaths"
+    : "the page is not cross-origin isolated by COOP and COEP headers";
   notes.push(`1 thread, not ${meant}: ${hindrance}`);
   return 1;
 }
@@ -141,9 +151,15 @@ function threadOf(device: Device): Thread {
   };
 }
 
+interface Adapter {
+  readonly features: ReadonlySet<string>;
+}
+
 /** `navigator.gpu` alone says nothing: machines without a usable GPU have it, and no adapter. */
-async function checkAdapter(): Promise<void> {
-  const { gpu } = (globalThis.navigator ?? {}) as { gpu?: { requestAdapter(): Promise<unknown> } };
+async function probeAdapter(): Promise<boolean> {
+  const { gpu } = (globalThis.navigator ?? {}) as { gpu?: { requestAdapter(): Promise<Adapter | null> } };
   if (gpu === undefined) throw new Error("the browser has no WebGPU, or the page is not secure (HTTPS or localhost)");
-  if ((await gpu.requestAdapter()) === null) throw new Error("WebGPU found no adapter");
+  const adapter = await gpu.requestAdapter();
+  if (adapter === null) throw new Error("WebGPU found no adapter");
+  return adapter.features.has("shader-f16");
 }

@@ -7,7 +7,7 @@ import type { SharedBundle } from "./messages.ts";
  * @throws {SubspanError} as `readBundle`.
  */
 export async function readShared(source: string | Uint8Array, precision: Precision): Promise<SharedBundle> {
-  return shared(await readBundle(source, { precision }));
+  return shared(await readBundle(source, { dtype: precision }));
 }
 
 /** A bundle in memory that all threads see. A bare graph gets the manifest entry of a bundle with nothing else. */

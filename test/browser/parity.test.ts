@@ -95,7 +95,8 @@ async function profiledOnWebgpu(name: MethodName): Promise<{ numbers: Numbers; n
   const profile = { enableProfiling: true, profileFilePrefix: join(bundles[name], "profile") };
   const part = await partOf(bundle, OUTPUTS);
   const options = { executionProviders: ["webgpu"], logSeverityLevel: 3, ...profile } as const;
-  const engine = await SessionEngine.open(ort, { part, manifest: bundle.manifest }, options);
+  const engine = new SessionEngine(ort, bundle.manifest, options);
+  await engine.open(part);
   const where = { device: "webgpu", requested: "webgpu", failures: [], worker: false, notes: [] } as const;
   const clusterer = new Clusterer(new Sessions(engine, bundle, part), bundle, where, decodeImage);
   const all = await clusterer.assign(samples, { outputs: OUTPUTS, batchSize: 8 });

@@ -1,9 +1,10 @@
 import * as ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { type Device, reasonOf, walkLadder } from "../../runtime/devices.ts";
+import { type Device, walkLadder } from "../../runtime/devices.ts";
 import type { Runtime } from "../../runtime/engine.ts";
 import { loadClusterer, openModel } from "../../runtime/node.ts";
-import { openNodeSession } from "../../runtime/node-session.ts";
+import { nodeReason } from "../../runtime/node-reason.ts";
+import { nodeEngine } from "../../runtime/node-session.ts";
 import { loadClusterer as loadInBrowser } from "../../runtime/web.ts";
 import { toyModel } from "./toy.ts";
 
@@ -39,10 +40,17 @@ test("when nothing opens, the error has every reason", async () => {
   );
 });
 
-test("ONNX Runtime's reasons lose their source positions", () => {
-  const text =
-    "/src/webgpu_context.cc:136 Initialize(const Config&)::<lambda()> ok was false. Failed to get an adapter: x\n";
-  expect(reasonOf(new Error(text))).toBe("Failed to get an adapter: x");
+test.each([
+  [
+    "/src/webgpu_context.cc:136 Initialize(const Config&)::<lambda()> ok was false. Failed to get an adapter: x\n",
+    "Failed to get an adapter: x",
+  ],
+  [
+    "shader_helper.cc:416 GenerateSourceCode Program Transpose requires f16 but the device does not support it.",
+    "Program Transpose requires f16 but the device does not support it.",
+  ],
+])("ONNX Runtime's reasons lose their source positions: %s", (text, reason) => {
+  expect(nodeReason(text)).toBe(reason);
 });
 
 test("in Node, auto ends on a device that works and has a reason for each that does not", async () => {
@@ -113,7 +121,11 @@ describe("CUDA, of which this machine has none: a runtime that fails as ONNX Run
         },
       },
     };
-    const open = (device: Device) => openNodeSession({ ...setup, device }, runtime);
+    const open = async (device: Device) => {
+      const engine = await nodeEngine({ ...setup, device }, runtime);
+      await engine.open(setup.part);
+      return engine;
+    };
     const { device, failures, opened } = await walkLadder("cuda", false, ["cuda", "cpu"], open);
     expect({ device, failures }).toEqual({
       device: "cpu",

@@ -74,7 +74,8 @@ async function ran(part: Part): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "subspan-part-"));
   const profile = { enableProfiling: true, profileFilePrefix: join(folder, "run") };
   const options = { executionProviders: ["cpu"], graphOptimizationLevel: "disabled", ...profile } as const;
-  const engine = await SessionEngine.open(ort, { part, manifest: toy.manifest }, options);
+  const engine = new SessionEngine(ort, toy.manifest, options);
+  await engine.open(part);
   await engine.release();
   const [file] = await readdir(folder);
   const events = JSON.parse(await readFile(join(folder, file!), "utf8")) as { cat: string; name: string }[];
@@ -122,7 +123,8 @@ function counting(): Runtime & { open: number; opened: number } {
 
 async function counted(runtime: Runtime): Promise<Clusterer> {
   const part = await partOf(toy, ["label", "confidence", "novelty"]);
-  const engine = await SessionEngine.open(runtime, { part, manifest: toy.manifest }, {});
+  const engine = new SessionEngine(runtime, toy.manifest, {});
+  await engine.open(part);
   const where = { device: "cpu", requested: "cpu", failures: [], worker: false, notes: [] } as const;
   return new Clusterer(new Sessions(engine, toy, part), toy, where, decodeImage as never);
 }

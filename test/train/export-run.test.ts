@@ -119,7 +119,7 @@ describe("an exported run", async () => {
     ] as const) {
       const { variants = {} } = parity;
       const { bytes, size, leastAgreement, agrees, comparisons } = variants[precision] as VariantParity;
-      const bundle = await readBundle(path, { precision });
+      const bundle = await readBundle(path, { dtype: precision });
       expect({ bytes, leastAgreement, agrees }).toEqual({
         bytes: bundle.model.length,
         leastAgreement: least,
@@ -131,7 +131,7 @@ describe("an exported run", async () => {
         ["model.onnx, on unseen samples", 90],
       ]);
       expect(card).toContain(`model.${precision}.onnx against model.onnx, on unseen samples | 90 |`);
-      const clusterer = await loadClusterer(path, { device: "cpu", precision });
+      const clusterer = await loadClusterer(path, { device: "cpu", dtype: precision });
       const { label } = await clusterer.assign(samples);
       await clusterer.dispose();
       expect(Array.from(label)).toEqual(Array.from(labels));

@@ -1,7 +1,8 @@
 /**
- * Figures of the runtime: what `assign` adds to a bare `session.run`, PyTorch doing the same, a long stream's memory, and the
- * browser. `npm run bench:runtime [-- --bundle bundles/digits --samples 1000000 --rounds 15 --skip browser,torch,stream]`;
- * `--write` puts the table into docs/performance.md.
+ * Figures of the runtime: what `assign` adds to a bare `session.run`, PyTorch and tfjs-node doing the same, a long stream's
+ * memory, and the browser, beside transformers.js. `npm run bench:runtime [-- --bundle bundles/digits --samples 1000000
+ * --rounds 15 --skip browser,torch,tfjs,transformers,stream]`; `--write` puts the table into docs/performance.md. A short look:
+ * `--samples 2000 --rounds 1`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -10,7 +11,9 @@ import { parseArgs } from "node:util";
 import * as ort from "onnxruntime-node";
 import { loadClusterer } from "../runtime/node.ts";
 import { browserFigures } from "./runtime/browser.ts";
-import { openTorch } from "./runtime/torch.ts";
+import { flopsOf } from "./runtime/flops.ts";
+import { openPeer, type PeerName } from "./runtime/peer.ts";
+import { classifier, SIDE, TRANSFORMERS_VERSION } from "./runtime/transformers.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -32,6 +35,7 @@ type Images = { readonly data: Uint8Array; readonly shape: readonly number[] };
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 const ms = (value: number) => `${value.toPrecision(3)} ms`;
+const gigaflops = (value: number) => `${(value / 1e9).toPrecision(3)} GFLOP/s`;
 const perSecond = (value: number) => `${Math.round(value).toLocaleString("en")} a second`;
 
 async function timed(run: () => Promise<unknown>): Promise<number> {
@@ -79,13 +83,15 @@ async function assignRows(sample: readonly number[]): Promise<Row[]> {
     ["Node, batch 256", `${ms(large.ours)}, ${perSecond(256_000 / large.ours)}; ${overhead}`, "<= 3 %"],
     ["Node, batch 1, p50", `${ms(small.ours)}; ${ms(small.ours - small.bare)} over session.run`, "<= 0.6 ms added"],
   ];
-  if (!skipped.has("torch")) rows.push(await torchRow(model, noise(256, sample), threads));
+  const images = noise(256, sample);
+  if (!skipped.has("torch")) rows.push(await peerRow("pytorch", "PyTorch", "bench/environment.sh", ">= 3 x"));
+  if (!skipped.has("tfjs")) rows.push(await peerRow("tfjs", "tfjs-node", "npm run setup:tfjs-node", ""));
   await Promise.all([session.release(), clusterer.dispose()]);
   return rows;
 
-  async function torchRow(model: Uint8Array, images: Images, threads: number): Promise<Row> {
-    const peer = await openTorch(model, images, threads);
-    if (peer === undefined) return ["PyTorch, batch 256", "not there: bench/environment.sh", ">= 3 x"];
+  async function peerRow(name: PeerName, title: string, remedy: string, goal: string): Promise<Row> {
+    const peer = await openPeer(name, model, images, threads);
+    if (peer === undefined) return [`${title}, batch 256`, `not there: ${remedy}`, goal];
     const { label } = await clusterer.assign(images);
     const differing = peer.labels.filter((k, i) => k !== label[i]).length;
     const times = { theirs: [] as number[], ours: [] as number[] };
@@ -96,7 +102,7 @@ async function assignRows(sample: readonly number[]): Promise<Row[]> {
     await peer.close();
     const ratio = (median(times.theirs) / median(times.ours)).toFixed(2);
     const found = `${ms(median(times.theirs))}, ${ratio} x ours (${differing} of 256 labels differ)`;
-    return [`${peer.engine} eager, the same graph, batch 256`, found, ">= 3 x"];
+    return [`${peer.engine} eager, the same graph, batch 256`, found, goal];
   }
 }
 
@@ -131,13 +137,32 @@ async function streamRow(sample: readonly number[]): Promise<Row> {
 }
 
 async function browserRows(sample: readonly number[]): Promise<Row[]> {
-  const { cold, warm, rate } = await browserFigures(options.bundle, sample, Math.min(rounds, 5));
-  return [
+  const theirs = skipped.has("transformers") ? undefined : classifier();
+  const { cold, warm, rate } = await browserFigures(options.bundle, sample, Math.min(rounds, 7), theirs);
+  const { name } = manifest.input;
+  const model = readFileSync(join(options.bundle, "model.onnx"));
+  const flops = await flopsOf(model, { [name]: new ort.Tensor("uint8", noise(1, sample).data, [1, ...sample]) });
+  const pixels = new ort.Tensor(new Float32Array(3 * SIDE * SIDE), [1, 3, SIDE, SIDE]);
+  const flopsOfTheirs = theirs && (await flopsOf(theirs, { pixel_values: pixels }));
+  const rows: Row[] = [
     ["Chromium, navigation to first label, nothing kept", ms(cold), ""],
     ["Chromium, the same, all kept", ms(warm), "<= 1500 ms"],
-    ["Chromium, WASM, batch 256, 1 thread", perSecond(rate[1]), ""],
-    ["Chromium, WASM, batch 256, 2 threads", `${perSecond(rate[2])}, ${(rate[2] / rate[1]).toFixed(2)} x`, ""],
   ];
+  for (const threads of [1, 2] as const) {
+    const { ours, pipeline, model } = rate[threads];
+    const on = `WASM, batch 256, ${threads === 1 ? "1 thread" : "2 threads"}`;
+    const more = threads === 1 ? "" : `, ${(ours / rate[1].ours).toFixed(2)} x`;
+    rows.push([`Chromium, ${on}`, `${perSecond(ours)}${more}; ${gigaflops(ours * flops)}`, ""]);
+    if (flopsOfTheirs === undefined || pipeline === undefined || model === undefined) continue;
+    for (const [what, theirs] of Object.entries({ "image-classification pipeline": pipeline, "model alone": model })) {
+      const ratio = ((ours * flops) / (theirs * flopsOfTheirs)).toFixed(2);
+      const found = `${perSecond(theirs)}; ${gigaflops(theirs * flopsOfTheirs)}; ours ${ratio} x`;
+      rows.push([`transformers.js ${TRANSFORMERS_VERSION}, ${what}, ${on}`, found, ""]);
+    }
+  }
+  if (flopsOfTheirs === undefined) return rows;
+  const [mine, other] = [flops, flopsOfTheirs].map((count) => `${(count / 1e6).toFixed(1)} MFLOP`);
+  return [...rows, ["An image: the clusterer, and transformers.js's classifier", `${mine}, ${other}`, ""]];
 }
 
 const probe = await loadClusterer(options.bundle, { device: "cpu" });

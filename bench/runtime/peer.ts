@@ -1,17 +1,23 @@
-/** A clusterer's graph in PyTorch, by bench/peers/assign.py. */
+/** A clusterer's graph in another engine, node by node: PyTorch by bench/peers/assign.py, tfjs-node by tfjs-assign.ts. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type AttributeProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
 
 const PYTHON = ".venv/bench/bin/python";
+const PEERS = {
+  pytorch: () => (existsSync(PYTHON) ? [PYTHON, "bench/peers/assign.py"] : undefined),
+  tfjs: () => [process.execPath, fileURLToPath(new URL("../peers/tfjs-assign.js", import.meta.url))],
+} as const;
+export type PeerName = keyof typeof PEERS;
 const DTYPE: Readonly<Record<number, string>> = { 1: "float32", 2: "uint8", 6: "int32", 7: "int64", 9: "bool" };
 
-export interface TorchPeer {
+export interface AssigningPeer {
   readonly engine: string;
   readonly labels: readonly number[];
   /** Milliseconds of each of some rounds. */
@@ -19,38 +25,41 @@ export interface TorchPeer {
   close(): Promise<void>;
 }
 
-/** Starts the peer on a batch of images. @returns nothing where there is no PyTorch (bench/environment.sh). */
-export async function openTorch(
+/** Starts a peer on a batch of images. @returns nothing where it is not set up. */
+export async function openPeer(
+  name: PeerName,
   model: Uint8Array,
   images: { readonly data: Uint8Array; readonly shape: readonly number[] },
   threads: number,
-): Promise<TorchPeer | undefined> {
-  if (!existsSync(PYTHON)) return undefined;
-  const folder = await mkdtemp(join(tmpdir(), "subspan-torch-"));
+): Promise<AssigningPeer | undefined> {
+  const command = PEERS[name]();
+  if (command === undefined) return undefined;
+  const folder = await mkdtemp(join(tmpdir(), "subspan-peer-"));
   const [graph, weights, pixels] = ["graph.json", "weights.bin", "images.bin"].map((name) => join(folder, name));
   const { json, bytes } = graphJson(model);
   await Promise.all([writeFile(graph!, json), writeFile(weights!, bytes), writeFile(pixels!, images.data)]);
-  const child = spawn(PYTHON, ["bench/peers/assign.py"], { stdio: ["pipe", "pipe", "inherit"] });
+  const [program, ...argv] = command as [string, ...string[]];
+  const env = { ...process.env, TF_NUM_INTRAOP_THREADS: `${threads}`, TF_CPP_MIN_LOG_LEVEL: "3" };
+  const child = spawn(program, argv, { stdio: ["pipe", "pipe", "inherit"], env });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ask = async (request: object) => {
     child.stdin.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await lines.next();
-    if (done) throw new Error("bench/peers/assign.py ended");
+    if (done) throw new Error(`${argv.join(" ")} ended`);
     return JSON.parse(value);
   };
-  const { engine, labels } = await ask({ graph, weights, images: pixels, shape: images.shape, threads });
-  return {
-    engine,
-    labels,
-    time: async (rounds) => (await ask({ rounds })).milliseconds,
-    close: async () => {
-      child.stdin.end();
-      await rm(folder, { recursive: true });
-    },
+  const close = async () => {
+    child.stdin.end();
+    await rm(folder, { recursive: true });
   };
+  const { engine, labels } = await ask({ graph, weights, images: pixels, shape: images.shape, threads });
+  if (engine !== undefined)
+    return { engine, labels, time: async (rounds) => (await ask({ rounds })).milliseconds, close };
+  await close();
+  return undefined;
 }
 
-/** A graph as assign.py reads it: nodes as JSON, and all constants in one file, each at a multiple of 8 bytes. */
+/** A graph as the peers read it: nodes as JSON, and all constants in one file, each at a multiple of 8 bytes. */
 function graphJson(model: Uint8Array): { readonly json: string; readonly bytes: Uint8Array } {
   const { graph } = fromBinary(ModelProtoSchema, model);
   if (graph === undefined) throw new Error("the model has no graph");

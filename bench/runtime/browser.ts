@@ -120,6 +120,9 @@ async function firstLabel(page: Page, url: string, shape: readonly number[]): Pr
   }, shape);
 }
 
+/** Rounds that are not counted: the engine compiles WebAssembly again, faster, while it runs. */
+const WARM_UP = 4;
+
 /** Opens a page for each, and lets them run in turns. */
 async function ratesOf(
   browser: Browser,
@@ -132,7 +135,7 @@ async function ratesOf(
   if (peer !== undefined) pages.push(await openPeer(await browser.newPage(), peer, threads));
   const names = ["ours", "pipeline", "model"] as const;
   const times: Record<(typeof names)[number], number[]> = { ours: [], pipeline: [], model: [] };
-  for (let i = 0; i < rounds; i++)
+  for (let i = -WARM_UP; i < rounds; i++)
     for (const page of pages) {
       const turn = await page.evaluate(async () => {
         const taken: Record<string, number> = {};
@@ -143,7 +146,7 @@ async function ratesOf(
         }
         return taken;
       });
-      for (const name of names) if (name in turn) times[name].push(turn[name] as number);
+      for (const name of names) if (i >= 0 && name in turn) times[name].push(turn[name] as number);
     }
   for (const page of pages) await page.close();
   const rate = (name: (typeof names)[number]) => 256_000 / median(times[name]);

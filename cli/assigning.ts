@@ -1,5 +1,5 @@
 import { SubspanError } from "../runtime/errors.ts";
-import { type DeviceRequest, loadClusterer, type Samples } from "../runtime/node.ts";
+import { type DeviceRequest, loadClusterer, type Precision, type Samples } from "../runtime/node.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import { type Columns, joinedColumns } from "./label-files.ts";
 import type { Options } from "./options.ts";
@@ -11,15 +11,19 @@ export type OpenClusterer = Awaited<ReturnType<typeof loadClusterer>>;
 /** Devices a clusterer can be asked to run on in Node. */
 const DEVICES = ["auto", "cpu", "cuda", "webgpu"] as const satisfies readonly DeviceRequest[];
 
+/** The graphs of a bundle; auto is fp16 on a GPU that computes in it, if the bundle's agrees, else fp32. */
+export const DTYPES = ["auto", "fp32", "fp16", "int8"] as const satisfies readonly (Precision | "auto")[];
+
 /** How `assign` and `evaluate` say where and in what portions a clusterer runs. */
 export const CLUSTERER_OPTIONS = [
   ["--device <name>", `${DEVICES.join(", ")}; auto unless said`],
+  ["--dtype <name>", `${DTYPES.join(", ")}: which of the bundle's graphs; fp32 unless said`],
   ["--batch-size <n>", "Samples a run; 256 unless said"],
 ] as const;
 
 export async function openClusterer(bundle: string, options: Options, reporter: Reporter): Promise<OpenClusterer> {
   const device = options.choice("device", DEVICES) ?? "auto";
-  const clusterer = await loadClusterer(bundle, { device });
+  const clusterer = await loadClusterer(bundle, { device, dtype: options.choice("dtype", DTYPES) ?? "fp32" });
   const { info } = clusterer;
   if (device !== "auto" && device !== info.device)
     reporter.note(`running on ${info.device}: ${info.failures.map(({ device, reason }) => `${device}: ${reason}`)}`);

@@ -33,7 +33,8 @@ export interface ServeOptions {
   readonly device?: "auto" | Device;
   /** A device that fails is an error, not a fallback. */
   readonly strict?: boolean;
-  readonly precision?: Precision;
+  /** Which of a bundle's graphs, fp32 unless said; auto is fp16 on a GPU that computes in it, if the bundle's agrees. */
+  readonly dtype?: Precision | "auto";
   /** Samples of a run, 64 unless said: requests that wait are joined up to this. */
   readonly maxBatch?: number;
   /** How long a request waits for others to join it, in milliseconds; 0 unless said: no longer than for a worker. */
@@ -142,7 +143,7 @@ function settled(options: ServeOptions) {
     host: "127.0.0.1",
     device,
     strict: false,
-    precision: "fp32" as Precision,
+    dtype: "fp32" as Precision | "auto",
     maxBatch: 64,
     maxDelayMs: 0,
     tokens: { inference: [], admin: [] } as Tokens,
@@ -171,7 +172,7 @@ function checkNumbers(numbers: Readonly<Record<string, number>>, least: number):
 
 /** All that is inside, connected; nothing is loaded yet. */
 function assemble({ bundles }: ServeOptions, settings: Settings) {
-  const { workers, limits, maxBatch, maxDelayMs, precision, logger, otlp } = settings;
+  const { workers, limits, maxBatch, maxDelayMs, dtype, logger, otlp } = settings;
   const metrics = new Metrics(() => ({
     queuedRequests: batcher.waiting,
     queuedBytes: budget.taken,
@@ -187,7 +188,7 @@ function assemble({ bundles }: ServeOptions, settings: Settings) {
   });
   const budget = new Budget(limits.queueBytes);
   const batcher = new Batcher(pool, budget, metrics, { maxBatch, maxDelayMs, limits });
-  const repository = new Repository(bundles, precision, pool, {
+  const repository = new Repository(bundles, dtype === "auto" ? "fp32" : dtype, pool, {
     onLoad: ({ name, version, opened }) => {
       metrics.load("loaded");
       logger.info({ model: name, version, device: opened.device }, "model loaded");
@@ -219,9 +220,9 @@ function assemble({ bundles }: ServeOptions, settings: Settings) {
   return { metrics, pool, budget, batcher, repository, limits, batching, onAnswered, dispose };
 }
 
-function workerSettings({ device, strict, threads, maxBatch, limits }: Settings): WorkerSettings {
+function workerSettings({ device, strict, dtype, threads, maxBatch, limits }: Settings): WorkerSettings {
   const { rows, jsonDepth, pixels } = limits;
-  return { device, strict, threads, maxBatch, limits: { rows, jsonDepth, pixels } };
+  return { device, strict, dtype, threads, maxBatch, limits: { rows, jsonDepth, pixels } };
 }
 
 function modelInfo({ name, version, opened, bundle }: ServedVersion): ModelInfo {

@@ -1,4 +1,4 @@
-import type { Device, Precision } from "../../runtime/node.ts";
+import type { Device } from "../../runtime/node.ts";
 import {
   jsonLogger,
   LIMITS,
@@ -9,12 +9,12 @@ import {
   serve as start,
   textLogger,
 } from "../../serve/index.ts";
+import { DTYPES } from "../assigning.ts";
 import type { Command, CommandContext } from "../command.ts";
 import type { Options } from "../options.ts";
 import { pairs } from "../text.ts";
 
 const DEVICES: readonly (Device | "auto")[] = ["cpu", "cuda", "webgpu", "auto"];
-const PRECISIONS: readonly Precision[] = ["fp32", "fp16", "int8"];
 const PORT = 8000;
 const WATCH_MS = 1_000;
 /** Long enough for clients with open connections to hear that the server closes, in milliseconds. */
@@ -30,7 +30,7 @@ export const serve: Command = {
     ["--workers <n>", "Threads that run models; as many as there are cores unless said"],
     ["--threads <n>", "Threads of one run; unless said, the workers share the cores"],
     ["--device <name>", `${DEVICES.join(", ")}; cpu unless said`],
-    ["--precision <name>", `${PRECISIONS.join(", ")}: which of a bundle's graphs; fp32 unless said`],
+    ["--dtype <name>", `${DTYPES.join(", ")}: which of a bundle's graphs; fp32 unless said`],
     ["--max-batch <n>", "Samples of a run: requests that wait are joined up to this; 64 unless said"],
     ["--max-delay <ms>", "How long a request waits for others to join it; 0 unless said"],
     ["--max-rows <n>", `Samples of a request; ${LIMITS.rows} unless said`],
@@ -82,7 +82,7 @@ function serveOptions(bundles: readonly string[], options: Options): ServeOption
     ...given("workers", options.integer("workers", 1)),
     ...given("threads", options.integer("threads", 1)),
     ...given("device", options.choice("device", DEVICES)),
-    ...given("precision", options.choice("precision", PRECISIONS)),
+    ...given("dtype", options.choice("dtype", DTYPES)),
     ...given("maxBatch", options.integer("max-batch", 1)),
     ...given("maxDelayMs", options.integer("max-delay", 0)),
     limits: {

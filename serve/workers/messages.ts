@@ -55,6 +55,8 @@ export interface SharedBundle {
 export interface WorkerSettings {
   readonly device: Device | "auto";
   readonly strict: boolean;
+  /** auto is chosen by the device of each worker; else it is what was read. */
+  readonly dtype: Precision | "auto";
   readonly threads: number;
   readonly maxBatch: number;
   readonly limits: Pick<Limits, "rows" | "jsonDepth" | "pixels">;

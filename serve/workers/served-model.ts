@@ -48,8 +48,9 @@ export class ServedModel {
 
   /** Opens a model; it has run once when this answers. @throws {SubspanError} DEVICE_UNAVAILABLE. */
   static async open({ bundle, name, version }: Calls["open"]["ask"], settings: WorkerSettings): Promise<ServedModel> {
-    const { device, strict, threads } = settings;
-    const clusterer = await loadClusterer(ownBundle(bundle), { device, strict, threads });
+    const { device, strict, threads, dtype } = settings;
+    const chosen = dtype === "auto" && ({ dtype } as const);
+    const clusterer = await loadClusterer(ownBundle(bundle), { device, strict, threads, ...chosen });
     return new ServedModel(clusterer, answerHead(name, version), settings);
   }
 

@@ -25,8 +25,10 @@ export async function shared(bundle: Bundle): Promise<SharedBundle> {
 
 /** The bundle as a worker opens it: ONNX Runtime takes no shared memory, so the graph is copied. */
 export function ownBundle({ manifest, graph, model, files }: SharedBundle): Bundle {
-  const read = async (path: string): Promise<never> => {
-    throw new SubspanError("BUNDLE_MISSING", `${path}: not read in a worker`);
+  const read = async (path: string) => {
+    const file = files.find((one) => one.path === path);
+    if (file === undefined) throw new SubspanError("BUNDLE_MISSING", `the manifest names no ${path}`);
+    return Uint8Array.from(file.bytes);
   };
   return { manifest, graph, model: Uint8Array.from(model), files, read };
 }

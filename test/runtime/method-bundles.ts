@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { methodNamed } from "../../models/index.ts";
+import type { Precision } from "../../runtime/node.ts";
 import { exportRun } from "../../train/export-run.ts";
 import { startRun } from "../../train/run.ts";
 import { tinyImages } from "../train/tiny.ts";
@@ -38,16 +39,21 @@ const METHODS = {
 export type MethodName = keyof typeof METHODS;
 export const METHOD_NAMES = Object.keys(METHODS) as MethodName[];
 
+/** Training images of the bundles, and how many. */
+export const TRAINING = 90;
+
 /** A small bundle of each method, trained and exported: their folders, by method. */
-export async function methodBundles(): Promise<Record<MethodName, string> & { remove(): Promise<void> }> {
+export async function methodBundles(
+  precision: readonly Precision[] = ["fp32"],
+): Promise<Record<MethodName, string> & { remove(): Promise<void> }> {
   const root = await mkdtemp(join(tmpdir(), "subspan-methods-"));
-  const folders = await Promise.all(METHOD_NAMES.map((name) => bundleOf(name, root)));
+  const folders = await Promise.all(METHOD_NAMES.map((name) => bundleOf(name, root, precision)));
   const byName = Object.fromEntries(METHOD_NAMES.map((name, i) => [name, folders[i]])) as Record<MethodName, string>;
   return { ...byName, remove: () => rm(root, { recursive: true }) };
 }
 
-async function bundleOf(name: MethodName, root: string): Promise<string> {
-  const { samples } = tinyImages(90);
+async function bundleOf(name: MethodName, root: string, precision: readonly Precision[]): Promise<string> {
+  const { samples } = tinyImages(TRAINING);
   const settings = { ...METHODS[name], clusters: 3, eigenvectors: 3 };
   const data = { name: "tiny", samples, fingerprint: "fedcba9876543210" };
   const common = { method: name, preset: "best", settings, seed: 5, source: "tiny", data } as const;
@@ -56,8 +62,8 @@ async function bundleOf(name: MethodName, root: string): Promise<string> {
   const { path } = await exportRun({
     ...{ method, config: method.schema.parse(settings) as object, samples },
     ...{ parameters: run.parameters, structure: run.structure, labels: run.labels },
-    run: { name, seed: 5, data: { ...data, samples: 90 }, metrics: run.metrics, preset: "best" },
-    ...{ out: join(root, name), parts: false, withCoefficients: false, precision: ["fp32"] },
+    run: { name, seed: 5, data: { ...data, samples: TRAINING }, metrics: run.metrics, preset: "best" },
+    ...{ out: join(root, name), parts: false, withCoefficients: false, precision },
   });
   return path;
 }

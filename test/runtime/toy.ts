@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Precision } from "../../runtime/bundle.ts";
 import { type GraphManifest, METADATA_KEY } from "../../runtime/manifest.ts";
 import { ATTRIBUTE, ATTRIBUTE_TYPE, ELEMENT_TYPE, GRAPH, MODEL, NODE, TENSOR } from "../../runtime/onnx-schema.ts";
 
@@ -169,4 +170,17 @@ export function toyBundle(
   const list = Object.entries(files).map(([path, bytes]) => ({ path, size: bytes.length, sha256: sha256(bytes) }));
   const manifest = change({ ...toyManifest(), files: list });
   return { "manifest.json": Buffer.from(JSON.stringify(manifest)), ...files };
+}
+
+/** A toy's bundle with variants, each of its own size, and what parity.json says of them. */
+export function toyVariants(
+  parity: unknown,
+  variants: readonly Precision[] = ["fp16", "int8"],
+): Record<string, Uint8Array> {
+  const files: Record<string, Uint8Array> = { "model.onnx": toyModel() };
+  for (const name of variants) files[`model.${name}.onnx`] = toyModel("images", toyManifest(), name === "fp16" ? 2 : 3);
+  if (parity !== undefined)
+    files["parity.json"] = Buffer.from(typeof parity === "string" ? parity : JSON.stringify(parity));
+  const list = Object.entries(files).map(([path, bytes]) => ({ path, size: bytes.length, sha256: sha256(bytes) }));
+  return { ...files, "manifest.json": Buffer.from(JSON.stringify({ ...toyManifest(), files: list })) };
 }

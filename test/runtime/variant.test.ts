@@ -4,19 +4,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadClusterer, type Precision, readBundle } from "../../runtime/node.ts";
 import { loadClusterer as loadInBrowser } from "../../runtime/web.ts";
-import { sha256, toyManifest, toyModel } from "./toy.ts";
+import { toyModel, toyVariants } from "./toy.ts";
 
 const image = { data: Uint8Array.of(0, 255, 0, 0), shape: [2, 2] };
-
-/** A toy's bundle with variants, each of its own size, and what parity.json says of them. */
-function bundleWith(parity: unknown, variants: readonly Precision[] = ["fp16", "int8"]): Record<string, Uint8Array> {
-  const files: Record<string, Uint8Array> = { "model.onnx": toyModel() };
-  for (const name of variants) files[`model.${name}.onnx`] = toyModel("images", toyManifest(), name === "fp16" ? 2 : 3);
-  if (parity !== undefined)
-    files["parity.json"] = Buffer.from(typeof parity === "string" ? parity : JSON.stringify(parity));
-  const list = Object.entries(files).map(([path, bytes]) => ({ path, size: bytes.length, sha256: sha256(bytes) }));
-  return { ...files, "manifest.json": Buffer.from(JSON.stringify({ ...toyManifest(), files: list })) };
-}
 
 const said = (agrees: unknown) => ({ variants: { fp16: { agrees }, int8: { agrees: true } } });
 
@@ -38,7 +28,7 @@ async function inPage(files: Record<string, Uint8Array>, dtype?: Precision | "au
 
 describe("in a page, auto", () => {
   test("is fp16 if it agrees, and nothing else is fetched", async () => {
-    const files = bundleWith(said(true));
+    const files = toyVariants(said(true));
     expect(await inPage(files, "auto")).toEqual({
       dtype: "fp16",
       bytes: files["model.fp16.onnx"]?.length,
@@ -47,29 +37,29 @@ describe("in a page, auto", () => {
   });
 
   test.each([
-    ["does not agree", bundleWith(said(false))],
-    ["does not say that it agrees", bundleWith(said("true"))],
-    ["is not spoken of", bundleWith({ variants: {} })],
-    ["is in a report of nothing", bundleWith(null)],
-    ["has no report", bundleWith(undefined)],
-    ["is not there", bundleWith(said(true), ["int8"])],
+    ["does not agree", toyVariants(said(false))],
+    ["does not say that it agrees", toyVariants(said("true"))],
+    ["is not spoken of", toyVariants({ variants: {} })],
+    ["is in a report of nothing", toyVariants(null)],
+    ["has no report", toyVariants(undefined)],
+    ["is not there", toyVariants(said(true), ["int8"])],
   ])("is fp32 where fp16 %s", async (_, files) => {
     expect(await inPage(files, "auto")).toMatchObject({ dtype: "fp32", bytes: files["model.onnx"]?.length });
   });
 
   test("is an error where the report is no JSON, or not what its hash says", async () => {
-    const failed = inPage(bundleWith("{"), "auto");
+    const failed = inPage(toyVariants("{"), "auto");
     await expect(failed).rejects.toMatchObject({
       code: "BUNDLE_INVALID",
       message: expect.stringContaining("parity.json"),
     });
-    const spoilt = { ...bundleWith(said(false)), "parity.json": Buffer.from(`${JSON.stringify(said(true))} `) };
+    const spoilt = { ...toyVariants(said(false)), "parity.json": Buffer.from(`${JSON.stringify(said(true))} `) };
     await expect(inPage(spoilt, "auto")).rejects.toMatchObject({ code: "BUNDLE_INVALID" });
   });
 });
 
 test("unless said, in a page too, it is fp32; named, it is what was named, whether it agrees or not", async () => {
-  const files = bundleWith(said(false));
+  const files = toyVariants(said(false));
   expect(await inPage(files)).toMatchObject({ dtype: "fp32", asked: ["manifest.json", "model.onnx"] });
   expect(await inPage(files, "fp16")).toMatchObject({ dtype: "fp16", asked: ["manifest.json", "model.fp16.onnx"] });
   expect(await inPage(files, "int8")).toMatchObject({ dtype: "int8", bytes: files["model.int8.onnx"]?.length });
@@ -80,7 +70,7 @@ describe("in Node", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "subspan-variant-"));
     await mkdir(join(folder, "toy"));
-    for (const [path, bytes] of Object.entries(bundleWith(said(true), ["fp16"])))
+    for (const [path, bytes] of Object.entries(toyVariants(said(true), ["fp16"])))
       await writeFile(join(folder, "toy", path), bytes);
   });
   afterAll(() => rm(folder, { recursive: true }));

@@ -2,6 +2,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import type { ZodType } from "zod";
 import type { NumberArray } from "../runtime/samples.ts";
 import type { Ties } from "./assignment/anchors.ts";
+import type { EigenvectorRule } from "./eigenvectors.ts";
 import type { ParameterSpecs, Parameters } from "./parameters.ts";
 
 /** What one sample is: an image [h, w, c] of bytes, or a vector [d] of floats. */
@@ -110,7 +111,7 @@ export type Readout = "head" | "centres" | "nystrom" | "self-expression" | "anch
 export interface SpectralSettings {
   readonly clusters: number;
   readonly neighbours: number;
-  readonly eigenvectors: "balance" | number;
+  readonly eigenvectors: EigenvectorRule;
   readonly landmarks: number;
   readonly readout: Readout;
   /** Of the read-out "self-expression": how coefficients become an affinity and that clusters, and lambda for new samples. */

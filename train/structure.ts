@@ -47,22 +47,24 @@ export function chooseLandmarks(n: number, count: number, random: Random): Int32
 }
 
 /**
- * The landmarks' rows of the Nystrom extension, v_k(j) / (mu_k sqrt(deg(j))), [m, k]. A landmark without affinity has a row
- * of zeros, and so has an eigenvalue of 0: nothing is extended from either.
+ * The landmarks' rows of the Nystrom extension, w_k v_k(j) / (mu_k sqrt(deg(j))), [m, k]. A landmark without affinity has a
+ * row of zeros, and so has an eigenvalue of 0: nothing is extended from either.
  */
 export function extensionRows({
   vectors,
   eigenvalues,
   degrees,
+  weights,
   eigenvectors: k,
-}: Pick<SpectralClustering, "vectors" | "eigenvalues" | "degrees" | "eigenvectors">): NumberArray {
+}: Pick<SpectralClustering, "vectors" | "eigenvalues" | "degrees" | "weights" | "eigenvectors">): NumberArray {
   const m = degrees.length;
   const data = new Float32Array(m * k);
   for (let j = 0; j < m; j++) {
     const root = Math.sqrt(degrees[j] as number);
     for (let c = 0; c < k; c++) {
       const factor = (eigenvalues[c] as number) * root;
-      data[j * k + c] = Math.abs(factor) > 1e-9 ? (vectors.data[j * k + c] as number) / factor : 0;
+      data[j * k + c] =
+        Math.abs(factor) > 1e-9 ? ((weights[c] as number) * (vectors.data[j * k + c] as number)) / factor : 0;
     }
   }
   return { data, shape: [m, k] };

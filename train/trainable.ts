@@ -23,7 +23,7 @@ export function checkTrainable(method: Method, settings: object, { name, samples
     throw new SubspanError("OUT_OF_RANGE", `${message}; ${most.instead}`);
   }
   checkFinite(name, samples);
-  const wanted = { clusters, eigenvectors: eigenvectors === "balance" ? clusters : eigenvectors };
+  const wanted = { clusters, eigenvectors: typeof eigenvectors === "string" ? clusters : eigenvectors };
   for (const [what, least] of Object.entries(wanted)) {
     if (n < least)
       throw new SubspanError("TOO_FEW_SAMPLES", `${name}: ${n} samples, expected at least ${least}, the ${what}`);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { eigenvectors } from "../eigenvectors.ts";
 import type { Preset } from "../method.ts";
 
 const weight = (text: string, value: number) => z.number().min(0).default(value).describe(text);
@@ -90,10 +91,7 @@ export const schema = z
     spectral: spectral.prefault({}),
     joint: joint.prefault({}),
     neighbours: z.int().min(1).default(10).describe("k of the affinity that is clustered"),
-    eigenvectors: z
-      .union([z.literal("balance"), z.int().min(1)])
-      .default("balance")
-      .describe("how many; balance tries K to K + 4 and keeps the most even clusters"),
+    eigenvectors: eigenvectors.default("balance"),
     landmarks: z.int().min(100).max(10_000).default(10_000).describe("training samples kept for new ones, at most"),
     readout: z
       .enum(["nystrom", "centres", "head"])

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { eigenvectors } from "../eigenvectors.ts";
 import { ENCODERS } from "../encoders.ts";
 import { MINIMISERS } from "../energy.ts";
 import type { Preset } from "../method.ts";
@@ -96,10 +97,7 @@ export const schema = z
       .default(10)
       .describe("nearest landmarks that novelty is measured from, and samples that one learns its label with"),
     landmarks: z.int().min(100).max(10_000).default(10_000).describe("training samples that are clustered, at most"),
-    eigenvectors: z
-      .union([z.enum(["clusters", "balance"]), z.int().min(1)])
-      .default("balance")
-      .describe("how many: as many as clusters; or balance tries K to K + 4 and keeps the most even clusters"),
+    eigenvectors: eigenvectors.default("diffusion"),
   })
   .strict();
 

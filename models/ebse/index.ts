@@ -27,7 +27,7 @@ export const ebse: Method<Config> = {
   spectral: (config) => ({
     clusters: config.clusters,
     neighbours: config.neighbours,
-    eigenvectors: config.eigenvectors === "clusters" ? config.clusters : config.eigenvectors,
+    eigenvectors: config.eigenvectors,
     landmarks: config.landmarks,
     readout: "anchors",
     anchors: { count: config.anchors, nonzeros: config.nonzeros, ties: config.ties },

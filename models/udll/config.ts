@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { eigenvectors } from "../eigenvectors.ts";
 import type { Preset } from "../method.ts";
 
 const weight = (text: string, value: number) => z.number().min(0).default(value).describe(text);
@@ -84,10 +85,7 @@ export const schema = z
       .enum(["k-means", "discretise"])
       .default("k-means")
       .describe("how the spectral embedding is cut: k-means, or the published rotation of exactly K eigenvectors"),
-    eigenvectors: z
-      .union([z.literal("balance"), z.int().min(1)])
-      .default("balance")
-      .describe("how many; balance tries K to K + 4 and keeps the most even clusters"),
+    eigenvectors: eigenvectors.default("balance"),
     ridge: z.number().positive().default(10).describe("lambda of the closed-form coefficients of new samples"),
   })
   .strict();

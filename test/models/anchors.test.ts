@@ -10,10 +10,14 @@ import { blocksOf, signedCoefficients } from "../train/spectral/coefficients.ts"
 
 const [N, M, T] = [150, 40, 5];
 const { coefficients } = signedCoefficients(N, M, 3, 0.4);
-const clustering = await bipartiteClustering(
-  await anchorWeights(blocksOf(coefficients, 64), { samples: N, anchors: M, nonzeros: T, ties: "both" }),
-  { clusters: 3, random: new Random(1, "spectral") },
-);
+const weights = await anchorWeights(blocksOf(coefficients, 64), {
+  ...{ samples: N, anchors: M, nonzeros: T },
+  ties: "both",
+});
+const clustering = await bipartiteClustering(weights, {
+  ...{ clusters: 3, eigenvectors: "diffusion" },
+  random: new Random(1, "spectral"),
+});
 const { rows, embedding, eigenvectors: m } = clustering;
 const model = trace(
   ({ c }) => ({

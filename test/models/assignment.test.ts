@@ -40,9 +40,9 @@ beforeAll(() => {
   tf.setBackend("cpu");
 });
 
-describe("the Nystrom extension", async () => {
+describe.each([5, "diffusion"] as const)("the Nystrom extension of eigenvectors by rule %s", async (eigenvectors) => {
   const points = circles();
-  const options = { clusters: 3, neighbours: NEIGHBOURS, eigenvectors: 5, random: new Random(1, "k-means") };
+  const options = { clusters: 3, neighbours: NEIGHBOURS, eigenvectors, random: new Random(1, "k-means") };
   const clustering = await spectralClustering(points, options);
   const place = (samples: NumberArray): Float32Array => {
     const landmarks = landmarksOf(points, clustering);
@@ -62,8 +62,9 @@ describe("the Nystrom extension", async () => {
     const embedding = place(unitRows({ data, shape: points.shape }));
     expect(worst(embedding, clustering.embedding.data)).toBeLessThan(0.2);
     for (let i = 0; i < 3 * PER_CIRCLE; i++) {
-      const row = clustering.embedding.data.subarray(i * 5, i * 5 + 5);
-      const cosine = row.reduce((sum, value, j) => sum + value * (embedding[i * 5 + j] as number), 0);
+      const m = clustering.eigenvectors;
+      const row = clustering.embedding.data.subarray(i * m, i * m + m);
+      const cosine = row.reduce((sum, value, j) => sum + value * (embedding[i * m + j] as number), 0);
       expect(cosine).toBeGreaterThan(0.99);
     }
   });

@@ -88,6 +88,7 @@ test("a landmark without affinity and an eigenvalue of 0 have rows of zeros", ()
     vectors: { data: Float64Array.of(0.5, 0.5, 0.5, 0.5), shape: [2, 2] },
     eigenvalues: Float64Array.of(1, 0),
     degrees: Float64Array.of(4, 0),
+    weights: Float64Array.of(1, 1),
     eigenvectors: 2,
   } as unknown as SpectralClustering);
   expect(Array.from(rows.data)).toEqual([0.25, 0, 0, 0]);

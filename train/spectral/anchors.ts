@@ -1,9 +1,9 @@
 import { SubspanError } from "../../runtime/errors.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import type { Random } from "../random.ts";
-import { unitRows } from "./balance.ts";
 import { draw, runningSum } from "./kmeans-start.ts";
 import { nearestNeighbours } from "./neighbours.ts";
+import { unitRows } from "./partition.ts";
 
 /**
  * Points that stand for all, by k-means++: each next one is drawn in proportion to its squared distance to the nearest

@@ -1,9 +1,9 @@
 import { SubspanError } from "../../runtime/errors.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import type { Random } from "../random.ts";
-import { eigenvectorRange, type PartitionOptions, partition } from "./balance.ts";
 import { leadingEigenpairs } from "./eigen.ts";
 import type { SymmetricOperator } from "./laplacian.ts";
+import { eigenvectorRange, type PartitionOptions, partition } from "./partition.ts";
 import type { SparseSymmetric } from "./sparse.ts";
 
 export interface AnchorWeightsOptions {
@@ -104,8 +104,8 @@ export interface BipartiteClustering {
   /** 0..clusters-1, [n]. */
   readonly labels: Int32Array;
   /**
-   * Rows of the m leading left singular vectors scaled to length 1, [n, m]; a sample without weights stays on the
-   * origin.
+   * Weighed rows of the m leading left singular vectors scaled to length 1, [n, m]; a sample without weights stays on
+   * the origin.
    */
   readonly embedding: NumberArray<Float64Array>;
   /** m, given or chosen. */
@@ -116,7 +116,7 @@ export interface BipartiteClustering {
   readonly eigengaps: Float64Array;
   /** Lambda, the weights of each anchor, [M]; 0 for an anchor that no sample uses. */
   readonly degrees: Float64Array;
-  /** Lambda^-1/2 V Sigma^-1, [M, m]: a sample's weights times this are its row of the left singular vectors. */
+  /** Lambda^-1/2 V Sigma^-1, [M, m], weighed: a sample's weights times this are its row of the embedding but for its length. */
   readonly rows: NumberArray;
   /** k-means centres in the embedding, [clusters, m]. */
   readonly centres: NumberArray<Float64Array>;
@@ -163,11 +163,11 @@ export async function bipartiteClustering(
   }
   const left = new Float64Array(n * computed);
   for (let i = 0; i < n; i++) addRow(matrix, i, right, computed, left, i * computed);
-  const found = partition({ data: left, shape: [n, computed] }, range, options);
+  const found = partition({ data: left, shape: [n, computed] }, pairs.values, range, options);
   const m = found.eigenvectors;
   const rows = new Float32Array(anchors * m);
   for (let j = 0; j < anchors; j++) {
-    for (let c = 0; c < m; c++) rows[j * m + c] = right[j * computed + c]! * inverseRoots[j]!;
+    for (let c = 0; c < m; c++) rows[j * m + c] = right[j * computed + c]! * found.weights[c]! * inverseRoots[j]!;
   }
   return {
     labels: found.labels,

@@ -1,9 +1,9 @@
 import type { NumberArray } from "../../runtime/samples.ts";
 import { selfTunedAffinity } from "./affinity.ts";
-import { eigenvectorRange, type PartitionOptions, partition } from "./balance.ts";
 import { leadingEigenpairs } from "./eigen.ts";
 import { normalisedAffinity } from "./laplacian.ts";
 import { nearestNeighbours } from "./neighbours.ts";
+import { eigenvectorRange, type PartitionOptions, partition } from "./partition.ts";
 import type { SparseSymmetric } from "./sparse.ts";
 
 export interface SpectralClusteringOptions extends PartitionOptions {
@@ -17,10 +17,12 @@ export interface SpectralClusteringOptions extends PartitionOptions {
 export interface AffinityClustering {
   /** 0..clusters-1, [n]. */
   readonly labels: Int32Array;
-  /** Rows of the m leading eigenvectors scaled to length 1, [n, m]; a sample of degree 0 stays on the origin. */
+  /** Weighed rows of the m leading eigenvectors scaled to length 1, [n, m]; a sample of degree 0 stays on the origin. */
   readonly embedding: NumberArray<Float64Array>;
   /** m, given or chosen. */
   readonly eigenvectors: number;
+  /** What each eigenvector weighs in it, [m]. */
+  readonly weights: Float64Array;
   /** Of the normalised affinity, [m], descending. */
   readonly eigenvalues: Float64Array;
   /** The eigenvectors as they are: orthonormal columns, [n, m]; 0 for samples of degree 0. */
@@ -66,7 +68,7 @@ export function affinityClustering(affinity: SparseSymmetric, options: Partition
   const { values, vectors } = leadingEigenpairs(operator, computed, { random: options.random });
   // Rounding leaves a little in the rows of samples without affinity, which scaling to length 1 would blow up.
   for (let i = 0; i < n; i++) if (degrees[i] === 0) vectors.fill(0, i * computed, (i + 1) * computed);
-  const { inertia: _, ...found } = partition({ data: vectors, shape: [n, computed] }, range, options);
+  const { inertia: _, ...found } = partition({ data: vectors, shape: [n, computed] }, values, range, options);
   return {
     ...found,
     eigenvalues: values.slice(0, found.eigenvectors),

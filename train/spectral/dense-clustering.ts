@@ -1,11 +1,11 @@
 import { SubspanError } from "../../runtime/errors.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
-import { eigenvectorRange, type Partition, type PartitionOptions, partition, unitRows } from "./balance.ts";
 import type { AffinityClustering } from "./clustering.ts";
 import { denseProduct, squareSide } from "./dense.ts";
 import { discretise } from "./discretise.ts";
 import { type AwaitedOperator, leadingEigenpairsAsync } from "./eigen.ts";
 import { checkAffinity, inverseRoot, normalisedAffinity } from "./laplacian.ts";
+import { eigenvectorRange, type Partition, type PartitionOptions, partition, unitRows } from "./partition.ts";
 import { type MatrixProducts, withProducts } from "./products.ts";
 import type { SparseSymmetric } from "./sparse.ts";
 
@@ -50,11 +50,12 @@ export async function denseAffinityClustering(
   // Rounding leaves a little in the rows of samples without affinity, which scaling to length 1 would blow up.
   for (let i = 0; i < n; i++) if (degrees[i] === 0) vectors.fill(0, i * computed, (i + 1) * computed);
   const columns = { data: vectors, shape: [n, computed] };
-  const found = rule === "discretise" ? discretised(columns, options) : partition(columns, range, options);
+  const found = rule === "discretise" ? discretised(columns, options) : partition(columns, values, range, options);
   return {
     labels: found.labels,
     embedding: found.embedding,
     vectors: found.vectors,
+    weights: found.weights,
     centres: found.centres,
     eigenvectors: found.eigenvectors,
     eigenvalues: values.slice(0, found.eigenvectors),
@@ -67,7 +68,7 @@ export async function denseAffinityClustering(
 /** @throws {SubspanError} OUT_OF_RANGE if another number of eigenvectors is asked for. */
 function asManyAsClusters(options: PartitionOptions): PartitionOptions {
   const { clusters, eigenvectors = clusters } = options;
-  if (eigenvectors === clusters) return { ...options, eigenvectors };
+  if (eigenvectors === clusters || eigenvectors === "clusters") return { ...options, eigenvectors: clusters };
   throw new SubspanError(
     "OUT_OF_RANGE",
     `discretise: expected ${clusters} eigenvectors (clusters), got ${eigenvectors}`,
@@ -87,7 +88,8 @@ function discretised(
   const vectors = { data: columns, shape: [n, clusters] };
   const embedding = unitRows(vectors);
   const { labels, rotation } = discretise(embedding, { random, ...(restarts && { restarts }) });
-  return { labels, embedding, vectors, centres: transposed(rotation), eigenvectors: clusters };
+  const weights = new Float64Array(clusters).fill(1);
+  return { labels, embedding, vectors, weights, centres: transposed(rotation), eigenvectors: clusters };
 }
 
 function transposed({ data, shape }: NumberArray<Float64Array>): NumberArray<Float64Array> {

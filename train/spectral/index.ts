@@ -1,6 +1,5 @@
 export { adaptiveNeighbourAffinity, type SelfTunedAffinity, selfTunedAffinity } from "./affinity.ts";
 export { anchorCentres, anchorPicks } from "./anchors.ts";
-export { type Partition, type PartitionOptions, unitRows } from "./balance.ts";
 export {
   type AnchorWeights,
   type AnchorWeightsOptions,
@@ -27,6 +26,7 @@ export { type ClusterCandidate, clearestFirst, relativeEigengaps } from "./eigen
 export { type KMeansOptions, type KMeansResult, kMeans } from "./kmeans.ts";
 export { laplacian, type NormalisedAffinity, normalisedAffinity, type SymmetricOperator } from "./laplacian.ts";
 export { type NeighbourOptions, type Neighbours, nearestNeighbours } from "./neighbours.ts";
+export { type Partition, type PartitionOptions, unitRows } from "./partition.ts";
 export {
   type AffinityFactors,
   type PostProcessing,

@@ -80,6 +80,32 @@ test("the balance rule keeps the partition of most even sizes among clusters..cl
   }
 });
 
+test("diffusion weighs eigenvectors by a power of their eigenvalues, the first beyond the clusters by a half", async () => {
+  const { points, clusters } = digits;
+  const options = { clusters, eigenvectors: "diffusion" } as const;
+  const { weights, eigenvalues, eigenvectors } = await spectralClustering(points, { ...options, random: random() });
+  expect(eigenvectors).toBe(2 * clusters);
+  expect(weights[0]).toBeCloseTo(1, 9);
+  expect(weights[clusters]).toBeCloseTo(0.5, 9);
+  const time = Math.log(weights[1]!) / Math.log(eigenvalues[1]!);
+  for (const [i, weight] of weights.entries()) expect(weight).toBeCloseTo(eigenvalues[i]! ** time, 6);
+});
+
+test("diffusion tells parts of a graph apart that nothing joins, and takes no more eigenvectors than there are", async () => {
+  const far = Float32Array.from({ length: 12 }, (_, i) => 100 * Math.floor(i / 4) + i);
+  const options = { clusters: 3, eigenvectors: "diffusion", neighbours: 3, scaleNeighbour: 3 } as const;
+  const apart = await spectralClustering({ data: far, shape: [12, 1] }, { ...options, random: random() });
+  expect(
+    adjustedRandIndex(
+      apart.labels,
+      Array.from(far, (_, i) => Math.floor(i / 4)),
+    ),
+  ).toBe(1);
+  const few = await spectralClustering({ data: far.slice(0, 5), shape: [5, 1] }, { ...options, random: random() });
+  expect(few.eigenvectors).toBe(5);
+  expect(few.embedding.data.every(Number.isFinite)).toBe(true);
+});
+
 test("the order of the samples changes nothing but the order", async () => {
   const { points, clusters } = blobs;
   const [n, d] = points.shape;

@@ -1,14 +1,20 @@
+import type { EigenvectorRule } from "../../models/eigenvectors.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import type { Random } from "../random.ts";
 import { type KMeansResult, kMeans } from "./kmeans.ts";
 
 /** How many eigenvectors more than clusters the balance rule tries. */
 const BALANCE_RANGE = 4;
+/** Of "diffusion": eigenvectors for each cluster, and what the first one beyond the clusters weighs. */
+const DIFFUSED = 2;
+const BEYOND = 0.5;
+/** Eigenvalues that a time of diffusion is taken from lie so far within 0 and 1. */
+const MARGIN = 1e-6;
 
 export interface PartitionOptions {
   readonly clusters: number;
-  /** m, or "balance" (the default): the m in clusters..clusters + 4 with the most even cluster sizes. */
-  readonly eigenvectors?: number | "balance";
+  /** m, or a rule for it, by default "balance": see `partition`. */
+  readonly eigenvectors?: EigenvectorRule;
   /** Starts of k-means. Default 20. */
   readonly restarts?: number;
   readonly random: Random;
@@ -22,44 +28,68 @@ export function eigenvectorRange(
   { clusters, eigenvectors = "balance" }: PartitionOptions,
   available: number,
 ): { readonly fewest: number; readonly most: number; readonly computed: number } {
-  const balanced = eigenvectors === "balance";
-  const fewest = balanced ? Math.min(available, clusters) : eigenvectors;
-  const most = balanced ? Math.min(available, clusters + BALANCE_RANGE) : eigenvectors;
+  const rules = {
+    balance: [clusters, clusters + BALANCE_RANGE],
+    diffusion: [DIFFUSED * clusters, DIFFUSED * clusters],
+    clusters: [clusters, clusters],
+  } as const;
+  const [fewest, most] =
+    typeof eigenvectors === "number"
+      ? ([eigenvectors, eigenvectors] as const)
+      : (rules[eigenvectors].map((m) => Math.min(available, m)) as [number, number]);
   return { fewest, most, computed: Math.max(most, Math.min(available, most + 1)) };
 }
 
 /** Samples parted by their rows of the m leading eigenvectors. */
 export interface Partition extends KMeansResult {
   readonly eigenvectors: number;
-  /** The m leading columns as they are, [n, m], and their rows scaled to length 1; a row of zeros stays. */
+  /** What each of the m leading columns is multiplied by, [m]; 1 but for "diffusion". */
+  readonly weights: Float64Array;
+  /** The columns as they are, [n, m], and their weighed rows scaled to length 1; a row of zeros stays. */
   readonly vectors: NumberArray<Float64Array>;
   readonly embedding: NumberArray<Float64Array>;
 }
 
 /**
- * k-means of the rows of the m leading eigenvectors, scaled to length 1.
+ * k-means of the weighed rows of the m leading eigenvectors, scaled to length 1.
  *
- * "balance" chooses m without labels: it clusters with m = clusters..clusters + 4 and keeps the partition with the
+ * "clusters" is m = clusters. "balance" chooses m without labels: it clusters with m = clusters..clusters + 4 and keeps the partition with the
  * highest entropy of cluster sizes (the fewest eigenvectors of equals). It assumes classes of about equal size. On
  * augmented MNIST latents before self-training it scored 13 points above m = clusters and, but for one run of four (0.9
  * points), within 0.2 points of the best m; on Fashion-MNIST, whose spectrum has no gap, no rule was reliable.
  *
- * @param vectors - columns by descending eigenvalue, [n, computed].
+ * "diffusion" cuts nothing off: eigenvector i weighs lambda_i^t, as after t steps of the random walk on the graph, with t such that
+ * the first beyond the clusters weighs a half. What follows weighs less and less, so their number hardly matters. On
+ * Fashion-MNIST's latents before self-training it scored 4 points above "balance" in the mean of three seeds; on the digits, whose
+ * spectrum has a gap, the same.
+ *
+ * @param vectors - columns by descending eigenvalue, [n, computed]. @param values - their eigenvalues, [computed].
+ * @see Coifman & Lafon 2006, Diffusion maps, Applied and Computational Harmonic Analysis 21, for the weights.
  */
 export function partition(
   vectors: NumberArray<Float64Array>,
+  values: Float64Array,
   { fewest, most }: { readonly fewest: number; readonly most: number },
-  { clusters, restarts = 20, random }: PartitionOptions,
+  { clusters, eigenvectors, restarts = 20, random }: PartitionOptions,
 ): Partition {
   let best: Partition | undefined;
   for (let m = fewest; m <= most; m++) {
     const columns = leadingColumns(vectors, m);
-    const embedding = unitRows(columns);
+    const weights = eigenvectors === "diffusion" ? diffused(values, clusters, m) : new Float64Array(m).fill(1);
+    const weighed = { ...columns, data: columns.data.map((value, entry) => value * weights[entry % m]!) };
+    const embedding = unitRows(weighed);
     const result = kMeans(embedding, { clusters, restarts, random });
     if (best === undefined || sizeEntropy(result.labels, clusters) > sizeEntropy(best.labels, clusters))
-      best = { ...result, eigenvectors: m, vectors: columns, embedding };
+      best = { ...result, eigenvectors: m, weights, vectors: columns, embedding };
   }
   return best!;
+}
+
+/** lambda_i^t of the first m eigenvalues, [m]. */
+function diffused(values: Float64Array, clusters: number, m: number): Float64Array {
+  const beyond = values[Math.min(clusters, values.length - 1)]!;
+  const time = Math.log(BEYOND) / Math.log(Math.min(Math.max(beyond, MARGIN), 1 - MARGIN));
+  return values.slice(0, m).map((value) => Math.max(0, value) ** time);
 }
 
 /** Rows scaled to length 1; a row of zeros stays. Same type, [n, d]. */

@@ -42,7 +42,7 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
       const { input } = manifest;
       const channels = input.kind === "images" && input.shape[3] === 1 ? 1 : 3;
       const stream = await openSource(source, { skip: !options.has("strict"), channels });
-      const surveyed = shard && (await survey(stream));
+      const surveyed = shard && (await survey(stream, signal));
       const plan = shard && surveyed && (await shardPlan(clusterer, surveyed, shard, batchSize));
       if (out !== undefined && plan !== undefined && (await isThere(out, plan))) {
         reporter.close();

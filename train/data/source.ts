@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, extname, resolve } from "node:path";
+import { checkAborted } from "../../runtime/abort.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Samples } from "../../runtime/samples.ts";
 import { didYouMean } from "../nearest-name.ts";
@@ -98,12 +99,13 @@ async function opened(
   return { name, parts: () => parts(path) };
 }
 
-/** Reads a source through, once. @throws {SubspanError} as its parts do. */
-export async function survey(source: SampleStream): Promise<Survey> {
+/** Reads a source through, once. @throws {SubspanError} as its parts do; INTERRUPTED. */
+export async function survey(source: SampleStream, signal?: AbortSignal): Promise<Survey> {
   const hash = createHash("sha256");
   let samples = 0;
   let what = "";
   for await (const { kind, data, shape } of source.parts()) {
+    checkAborted(signal);
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     samples += shape[0];
     what = `${kind} [${shape.slice(1)}]`;

@@ -10,8 +10,6 @@ export interface Dataset {
   readonly labels?: Int32Array;
   /** What the labels stand for, where they are 0..names-1 and have names. */
   readonly labelNames?: readonly string[];
-  /** Files that were left out, where that was asked for; `samples` are the others. */
-  readonly skipped?: readonly Skipped[];
   /** sha256 of the samples' kind, shape and data; labels are not in it. */
   readonly fingerprint: string;
 }

@@ -19,31 +19,23 @@ type LoadSharp = () => Promise<{ readonly default: Sharp }>;
  * Images are turned as their EXIF says, laid on black where transparent, and made 8-bit sRGB; if every pixel of all is grey
  * they have one channel, else three.
  *
- * @param skip - whether files that are not read, or have another size than the first that is, are left out and told of.
- * @throws {SubspanError} unless `skip`: SOURCE_INVALID naming the first such file; TOO_FEW_SAMPLES if there is no image;
- *   DEPENDENCY_MISSING without sharp.
+ * @throws {SubspanError} SOURCE_INVALID naming the first file that is not read, or has another size than the first;
+ *   TOO_FEW_SAMPLES if there is no image; DEPENDENCY_MISSING without sharp.
  */
-export async function loadFolder(
-  folder: string,
-  load: LoadSharp = () => import("sharp"),
-  skip = false,
-): Promise<Content> {
+export async function loadFolder(folder: string, load: LoadSharp = () => import("sharp")): Promise<Content> {
   const { files, labelNames } = await imagesIn(folder);
-  const skipped: Skipped[] = [];
   const images: Pixels[] = [];
-  for await (const image of decoded(folder, files, await sharpOr(load), skip ? skipped : undefined)) images.push(image);
+  for await (const image of decoded(folder, files, await sharpOr(load))) images.push(image);
   const samples = samplesOf(images, images.every(({ data }) => isGrey(data)) ? 1 : 3);
-  const content = { samples, ...(skip && { skipped }) };
-  if (labelNames.length === 0) return content;
-  const left = files.filter((_, i) => !skipped.some(({ index }) => index === i));
-  return { ...content, labels: Int32Array.from(left, (file) => labelNames.indexOf(firstPart(file))), labelNames };
+  if (labelNames.length === 0) return { samples };
+  return { samples, labels: Int32Array.from(files, (file) => labelNames.indexOf(firstPart(file))), labelNames };
 }
 
 /**
  * The images of `loadFolder` in parts, all with so many channels.
  *
  * @param channels - of all images: where it is 1, one that is not grey is a file that is not read.
- * @param skipped - takes files that are not read, or absent if these are errors.
+ * @param skipped - takes files that `loadFolder` refuses, or absent if they are errors.
  * @throws {SubspanError} as `loadFolder`.
  */
 export async function* folderParts(folder: string, channels: 1 | 3, skipped?: Skipped[]): AsyncGenerator<Samples> {
@@ -103,7 +95,7 @@ async function* decoded(
   folder: string,
   files: readonly string[],
   sharp: Sharp,
-  skipped: Skipped[] | undefined,
+  skipped?: Skipped[],
   channels = 3,
 ): AsyncGenerator<Pixels> {
   let first: { readonly name: string; readonly width: number; readonly height: number } | undefined;

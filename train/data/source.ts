@@ -19,6 +19,11 @@ import { loadParquet, parquetParts } from "./parquet.ts";
 export interface SourceOptions {
   /** How many there will be; fewer samples than that are an error. */
   readonly clusters?: number;
+}
+
+export interface StreamOptions {
+  /** Of a folder's images: 3 unless said. Where it is 1, images that are not grey are files that are not read. */
+  readonly channels?: 1 | 3;
   /** Whether image files of a folder that cannot be read are left out and told of, and the rest goes on. */
   readonly skip?: boolean;
 }
@@ -50,8 +55,8 @@ IDX (images[,labels], also .gz), or a folder of images (sub-folders are labels).
  * @throws {SubspanError} USAGE if this is no source, SOURCE_MISSING if nothing is at the path, TOO_FEW_SAMPLES, NOT_FINITE for
  *   features that are not, DEPENDENCY_MISSING with an install line, else SOURCE_INVALID naming file and place.
  */
-export async function loadSource(source: string, { clusters = 1, skip = false }: SourceOptions = {}): Promise<Dataset> {
-  const found = await load(source, skip);
+export async function loadSource(source: string, { clusters = 1 }: SourceOptions = {}): Promise<Dataset> {
+  const found = await load(source);
   const n = found.samples.shape[0];
   if (n < clusters || n === 0) {
     throw new SubspanError("TOO_FEW_SAMPLES", `${source}: ${n} samples, expected at least ${clusters}, one a cluster`);
@@ -62,12 +67,11 @@ export async function loadSource(source: string, { clusters = 1, skip = false }:
 /**
  * The samples of `loadSource` part after part, without labels.
  *
- * @param channels - of a folder's images: 3 unless said; where it is 1, those that are not grey are files that are not read.
  * @throws {SubspanError} USAGE, SOURCE_MISSING or SOURCE_INVALID if this is no source.
  */
 export async function openSource(
   source: string,
-  { channels = 3, skip = false }: Pick<SourceOptions, "skip"> & { readonly channels?: 1 | 3 } = {},
+  { channels = 3, skip = false }: StreamOptions = {},
 ): Promise<SampleStream> {
   const skipped: Skipped[] = [];
   const { name, parts } = await opened(source, channels, skip ? skipped : undefined);
@@ -113,11 +117,11 @@ export async function survey(source: SampleStream, signal?: AbortSignal): Promis
   return { samples, fingerprint: hash.update(what).digest("hex"), skipped: [...source.skipped] };
 }
 
-async function load(source: string, skip: boolean): Promise<Dataset> {
+async function load(source: string): Promise<Dataset> {
   if (isDigits(source)) return loadDigits(source);
   const { path, labels, kind } = await found(source);
   const file = async () => (labels === undefined ? (await readerOf(path)).load(path) : loadIdx(path, labels));
-  const content = kind === "folder" ? loadFolder(path, undefined, skip) : file();
+  const content = kind === "folder" ? loadFolder(path) : file();
   return dataset(basename(resolve(path)), await content);
 }
 

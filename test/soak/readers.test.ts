@@ -71,7 +71,7 @@ const image = async (_: string, bytes: Uint8Array) => {
   expect(label.length).toBe(1);
 };
 
-/** Each time a thread is started, and on some damaged pages (hyparquet goes on for minutes) it is ended after ten seconds. */
+/** Each time a process is started, and on some damaged pages (hyparquet goes on for minutes) it is ended after ten seconds. */
 const isParquet = (name: string) => name === "a.parquet";
 const times = (name: string) => (isParquet(name) ? 100 : sized(100, 5000));
 const most = (name: string) => within(isParquet(name) ? 12_000 : 1000);

@@ -4,7 +4,7 @@ import type { Samples } from "../../runtime/samples.ts";
 import { invalid, UNPACKED_LIMIT } from "./bytes.ts";
 import { LABEL, numbered } from "./csv.ts";
 import type { Content } from "./dataset.ts";
-import { type Chunk, ParquetThread } from "./parquet-thread.ts";
+import { type Chunk, ParquetProcess } from "./parquet-process.ts";
 
 type Column = ArrayLike<unknown>;
 
@@ -75,9 +75,9 @@ export async function* parquetGroups(path: string, names: readonly string[]) {
 
 /** Row groups with their first row. @param choose - which of a file's columns are read. */
 async function* groups(path: string, choose: (there: readonly string[]) => readonly string[], patience?: number) {
-  const thread = await ParquetThread.open(path, patience);
+  const reader = await ParquetProcess.open(path, patience);
   try {
-    const metadata = await thread
+    const metadata = await reader
       .metadata()
       .then(counted)
       .catch((error) => {
@@ -91,7 +91,7 @@ async function* groups(path: string, choose: (there: readonly string[]) => reado
       const group = new Map<string, Column>();
       for (const name of names) {
         const range = { name, rowStart: start, rowEnd: end };
-        const chunks = await thread.column(range, Number(total_byte_size)).catch((error) => {
+        const chunks = await reader.column(range, Number(total_byte_size)).catch((error) => {
           throw invalid(path, `column "${name}", rows ${start} to ${end}: ${error.message}`, error);
         });
         group.set(name, joined(path, name, chunks, end - start));
@@ -100,7 +100,7 @@ async function* groups(path: string, choose: (there: readonly string[]) => reado
       start = end;
     }
   } finally {
-    await thread.end();
+    reader.end();
   }
 }
 

@@ -122,6 +122,21 @@ describe("a Parquet file", () => {
     expect(performance.now() - began).toBeLessThan(12_000);
   });
 
+  test("with a run of 2^31 values, which no memory holds, is refused and ends nothing but its reader", async () => {
+    const data = Array.from({ length: 40 }, (_, i) => i % 3);
+    const columnData: ColumnSource[] = [{ name: "a", data, type: "INT32", nullable: true }];
+    const whole = Buffer.from(parquetWriteBuffer({ columnData, codec: "UNCOMPRESSED" }));
+    const levels = whole.indexOf(Buffer.of(0x50, 0x01)); // a run of 40 times 1
+    const run = Buffer.from("feffffff0f01", "hex");
+    const bytes = Buffer.concat([whole.subarray(0, levels), run, whole.subarray(levels + 2)]);
+    bytes[bytes.lastIndexOf(Buffer.of(0x15, 0x04), levels) + 1] = 2 * run.length; // in the header: how long they are
+    await writeFile(join(folder, "run.parquet"), bytes);
+    await expect(loadSource(join(folder, "run.parquet"))).rejects.toMatchObject({
+      code: "SOURCE_INVALID",
+      message: expect.stringMatching(/run\.parquet: column "a", rows 0 to 40: .*; a page is damaged$/),
+    });
+  }, 30_000);
+
   test("that is none, or is cut off, is refused", async () => {
     for (const bytes of ["PAR1", "hello, I am no Parquet file"]) {
       await writeFile(join(folder, "b.parquet"), bytes);

@@ -1,8 +1,8 @@
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
 import type { FileMetaData } from "hyparquet";
 import { unreadable } from "./bytes.ts";
 
@@ -20,11 +20,10 @@ interface Range {
 }
 
 /**
- * The thread's module, as text: the same for a program that is built and one that is not. GZIP and BROTLI are what Node
+ * The process's module, as text: the same for a program that is built and one that is not. GZIP and BROTLI are what Node
  * unpacks and hyparquet does not.
  */
 const code = (hyparquet: string) => `
-import { parentPort, workerData } from "node:worker_threads";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetRead } from ${JSON.stringify(hyparquet)};
 
@@ -32,7 +31,7 @@ const compressors = {
   GZIP: (bytes, size) => gunzipSync(bytes, { maxOutputLength: size }),
   BROTLI: (bytes, size) => brotliDecompressSync(bytes, { maxOutputLength: size }),
 };
-const file = await asyncBufferFromFile(workerData);
+const file = await asyncBufferFromFile(process.argv.at(-1));
 let metadata;
 
 async function column({ name, ...rows }) {
@@ -44,12 +43,12 @@ async function column({ name, ...rows }) {
   return chunks;
 }
 
-parentPort.on("message", async (range) => {
+process.on("message", async ({ range }) => {
   try {
     metadata ??= await parquetMetadataAsync(file);
-    parentPort.postMessage({ value: range ? await column(range) : metadata });
+    process.send({ value: range ? await column(range) : metadata });
   } catch (error) {
-    parentPort.postMessage({ error: error.message });
+    process.send({ error: error.message });
   }
 });
 `;
@@ -63,32 +62,38 @@ const MEMORY = { least: 512, each: 32 };
 const PACKED = 100;
 
 /**
- * hyparquet, in a thread that is ended when it takes too long or too much: on a damaged page (a run of 2^31 values, blocks of a
- * negative length) it loops for minutes or for ever, or fills the memory.
+ * hyparquet, in a process that may end, and is ended when it takes too long: on a damaged page (a run of 2^31 values, blocks of a
+ * negative length) it loops for minutes or for ever, or fills the memory, of which V8 ends no thread but the whole process.
  */
-export class ParquetThread {
-  readonly #worker: Worker;
+export class ParquetProcess {
+  readonly #child: ChildProcess;
   readonly #size: number;
   readonly #patience: number;
+  readonly #ended = new AbortController();
 
   private constructor(path: string, size: number, patience: number) {
     const hyparquet = pathToFileURL(createRequire(import.meta.url).resolve("hyparquet")).href;
-    const maxOldGenerationSizeMb = MEMORY.least + Math.ceil((MEMORY.each * size) / MEGABYTE);
-    this.#worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code(hyparquet))}`), {
-      workerData: path,
-      resourceLimits: { maxOldGenerationSizeMb },
+    const memory = MEMORY.least + Math.ceil((MEMORY.each * size) / MEGABYTE);
+    const argv = ["--input-type=module", `--max-old-space-size=${memory}`, "--eval", code(hyparquet), "--", path];
+    this.#child = spawn(process.execPath, argv, {
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+      serialization: "advanced",
+      detached: true, // Ctrl-C is for us alone
+      windowsHide: true,
     });
-    this.#worker.on("error", () => {}); // \`once\` tells the one who waits
     this.#size = size;
     this.#patience = patience;
+    const why = `its reader ended, as for want of memory (${memory} MB); a page is damaged`;
+    this.#child.on("exit", () => this.#ended.abort(new Error(why))).on("error", (error) => this.#ended.abort(error));
+    process.on("exit", this.#end);
   }
 
   /** @throws {SubspanError} SOURCE_MISSING, or SOURCE_INVALID if the file cannot be read. */
-  static async open(path: string, patience = PATIENCE.milliseconds): Promise<ParquetThread> {
+  static async open(path: string, patience = PATIENCE.milliseconds): Promise<ParquetProcess> {
     const { size } = await stat(path).catch((error) => {
       throw unreadable(path, error);
     });
-    return new ParquetThread(path, size, patience);
+    return new ParquetProcess(path, size, patience);
   }
 
   metadata(): Promise<FileMetaData> {
@@ -100,18 +105,23 @@ export class ParquetThread {
     return this.#ask(range, bytes) as Promise<Chunk[]>;
   }
 
-  async end(): Promise<void> {
-    await this.#worker.terminate();
+  end(): void {
+    process.off("exit", this.#end);
+    this.#end();
   }
+
+  readonly #end = () => {
+    this.#child.kill("SIGKILL");
+  };
 
   async #ask(range: Range | undefined, bytes: number): Promise<unknown> {
     const most = Math.ceil(this.#patience + Math.min(bytes, PACKED * this.#size) / PATIENCE.bytes);
-    this.#worker.postMessage(range);
-    const answered = once(this.#worker, "message", { signal: AbortSignal.timeout(most) });
-    const [{ value, error }] = await answered.catch((cause) => {
-      if (cause.code === "ABORT_ERR")
-        throw new Error(`not read within ${(most / 1000).toFixed(1)} s; a page is damaged`);
-      throw cause;
+    const late = AbortSignal.timeout(most);
+    const signal = AbortSignal.any([late, this.#ended.signal]);
+    this.#child.send({ range }, () => {}); // that it could not be sent is told by its end
+    const [{ value, error }] = await once(this.#child, "message", { signal }).catch((cause) => {
+      if (late.aborted) throw new Error(`not read within ${(most / 1000).toFixed(1)} s; a page is damaged`);
+      throw this.#ended.signal.aborted ? this.#ended.signal.reason : cause;
     });
     if (error !== undefined) throw new Error(error);
     return value;

@@ -1,3 +1,4 @@
+import { DEFAULT_OUTPUTS } from "../../runtime/clusterer.ts";
 import { InputReader } from "../../runtime/input.ts";
 import {
   type Assignments,
@@ -8,6 +9,7 @@ import {
   loadClusterer,
   type OutputName,
 } from "../../runtime/node.ts";
+import { zeros } from "../../runtime/samples.ts";
 import { problemAnswer } from "../problem.ts";
 import { assignAnswer, readAssignJob } from "../protocol/assign.ts";
 import { parseInferRequest } from "../protocol/infer-request.ts";
@@ -33,6 +35,7 @@ export class ServedModel {
   readonly #clusterer: Clusterer<EncodedImage>;
   readonly #reader: InputReader<EncodedImage>;
   readonly #manifest: GraphManifest;
+  readonly #sets: readonly (readonly OutputName[])[];
   readonly #head: string;
   readonly #settings: WorkerSettings;
 
@@ -41,17 +44,20 @@ export class ServedModel {
     this.opened = { device, failures };
     this.#clusterer = clusterer;
     this.#manifest = manifest;
+    this.#sets = outputSets(manifest);
     this.#reader = new InputReader(manifest.input, decodeImage);
     this.#head = head;
     this.#settings = settings;
   }
 
-  /** Opens a model; it has run once when this answers. @throws {SubspanError} DEVICE_UNAVAILABLE. */
+  /** Opens a model; all it may have to run has run once when this answers. @throws {SubspanError} DEVICE_UNAVAILABLE. */
   static async open({ bundle, name, version }: Calls["open"]["ask"], settings: WorkerSettings): Promise<ServedModel> {
     const { device, strict, threads, dtype } = settings;
     const chosen = dtype === "auto" && ({ dtype } as const);
     const clusterer = await loadClusterer(ownBundle(bundle), { device, strict, threads, ...chosen });
-    return new ServedModel(clusterer, answerHead(name, version), settings);
+    const model = new ServedModel(clusterer, answerHead(name, version), settings);
+    for (const outputs of model.#sets) await model.#run(zeros(clusterer.info.manifest.input, 1), 1, outputs);
+    return model;
   }
 
   dispose(): Promise<void> {
@@ -64,7 +70,7 @@ export class ServedModel {
     const read = await Promise.all(jobs.map((job) => this.#read(job).catch((error: unknown) => ({ error }))));
     const readAt = performance.now();
     const good = read.filter((one): one is ReadJob => !("error" in one));
-    const ran = await this.#run(good);
+    const ran = await this.#outcomes(good);
     const ranAt = performance.now();
     const outcomes = read.map((one) => ("error" in one ? one : ran.get(one)!));
     const { bytes, replies } = packed(outcomes);
@@ -97,7 +103,7 @@ export class ServedModel {
   }
 
   /** All in one run; where that fails each by itself, so that nobody fails for another's samples. */
-  async #run(jobs: readonly ReadJob[]): Promise<ReadonlyMap<ReadJob, Outcome>> {
+  async #outcomes(jobs: readonly ReadJob[]): Promise<ReadonlyMap<ReadJob, Outcome>> {
     const outcomes = new Map<ReadJob, Outcome>();
     try {
       const assignments = await this.#assign(jobs);
@@ -108,18 +114,32 @@ export class ServedModel {
       }
     } catch (error) {
       if (jobs.length === 1) outcomes.set(jobs[0]!, { error });
-      else for (const job of jobs) outcomes.set(job, (await this.#run([job])).get(job)!);
+      else for (const job of jobs) outcomes.set(job, (await this.#outcomes([job])).get(job)!);
     }
     return outcomes;
   }
 
-  /** One run, or several of `maxBatch` samples, for the outputs that any job asks for. */
   #assign(jobs: readonly ReadJob[]): Promise<Assignments<OutputName>> {
-    const outputs = [...new Set(jobs.flatMap(({ outputs }) => outputs))];
     const { data, count } = jobs.length === 1 ? jobs[0]! : this.#reader.join(jobs);
+    const has = (set: readonly OutputName[]) =>
+      jobs.every(({ outputs }) => outputs.every((name) => set.includes(name)));
+    return this.#run(data, count, this.#sets.find(has)!);
+  }
+
+  /** One run, or several of `maxBatch` samples. */
+  #run(data: ReadJob["data"], count: number, outputs: readonly OutputName[]): Promise<Assignments<OutputName>> {
     const shape = [count, ...this.#manifest.input.shape.slice(1).map(Number)];
     return this.#clusterer.assign<OutputName>({ data, shape }, { outputs, batchSize: this.#settings.maxBatch });
   }
+}
+
+/**
+ * Outputs that are computed together, fewest first. A clusterer opens a session for whatever is asked for; here few sets are,
+ * ahead of the requests, so that none of those has to wait for a session or closes another's.
+ */
+function outputSets({ outputs }: GraphManifest): readonly (readonly OutputName[])[] {
+  const all = outputs.map(({ name }) => name as OutputName);
+  return [DEFAULT_OUTPUTS, all.filter((name) => name !== "coefficients"), all];
 }
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array {

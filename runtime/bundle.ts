@@ -94,7 +94,7 @@ export async function openBundle(source: BundleFiles, options: ReadOptions = {})
 /** Reads and checks a bundle's manifest, and none of its graphs. @throws {SubspanError} as openBundle. */
 export async function listBundle(
   source: BundleFiles,
-  { sha256, signal }: Omit<ReadOptions, "dtype">,
+  { sha256, signal }: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
   const where = `${source.origin}: manifest.json`;
   const text = decode(await readChecked(source, { path: "manifest.json", ...(sha256 && { sha256 }) }), where);

@@ -4,6 +4,7 @@ export {
   type BundleFiles,
   type ListedBundle,
   type LoadProgress,
+  listBundle,
   openBundle,
   openModel,
   type Precision,

@@ -36,15 +36,15 @@ export interface LoadOptions extends CommonLoadOptions {
  * Opens a clusterer with onnxruntime-node.
  *
  * @param source - a bundle's folder, `.subspan` or `.onnx`: a path, a file or http(s) URL, its bytes, or what
- *   `readBundle` answered. Nothing of it runs, and nothing outside it is read.
+ *   `readBundle` or `readManifest` answered. Nothing of it runs, and nothing outside it is read.
  * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, BUNDLE_VERSION, BUNDLE_TRUNCATED, GRAPH_INVALID,
  *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED.
  */
 export async function loadClusterer(
-  source: string | URL | Uint8Array | Bundle,
+  source: string | URL | Uint8Array | ListedBundle,
   options: LoadOptions = {},
 ): Promise<Clusterer<EncodedImage>> {
-  return openClusterer(await list(source, options), options, {
+  return openClusterer(await readManifest(source, options), options, {
     ladder: NODE_LADDER,
     probe,
     open: (setup) => openOn({ ...setup, threads: options.threads }, options),
@@ -53,12 +53,13 @@ export async function loadClusterer(
 
 /** Reads and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
 export async function readBundle(source: string | URL | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
-  return openGraph(await list(source, options), options.dtype);
+  return openGraph(await readManifest(source, options), options.dtype);
 }
 
-async function list(
-  source: string | URL | Uint8Array | Bundle,
-  options: Omit<ReadOptions, "dtype">,
+/** Reads and checks a bundle's manifest, and none of its graphs. @throws {SubspanError} as `readBundle`. */
+export async function readManifest(
+  source: string | URL | Uint8Array | ListedBundle,
+  options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
   if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
   if (typeof source !== "string" && !(source instanceof URL)) return source;

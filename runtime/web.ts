@@ -49,15 +49,15 @@ const WEB_LADDER: readonly Device[] = ["webgpu", "wasm"];
  * wasm's, and is asked for once there is an adapter.
  *
  * @param source - a bundle's folder, `.subspan` or `.onnx`: a URL (relative to the page), a File, bytes, or what
- *   `readBundle` answered. Samples never leave the page.
+ *   `readBundle` or `readManifest` answered. Samples never leave the page.
  * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, BUNDLE_VERSION, BUNDLE_TRUNCATED, GRAPH_INVALID,
  *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED.
  */
 export async function loadClusterer(
-  source: string | URL | Blob | Uint8Array | Bundle,
+  source: string | URL | Blob | Uint8Array | ListedBundle,
   options: LoadOptions = {},
 ): Promise<Clusterer<WebImage>> {
-  return openClusterer(await list(source, options), options, {
+  return openClusterer(await readManifest(source, options), options, {
     ladder: WEB_LADDER,
     probe: async (device) => device === "wasm" || probeAdapter(),
     open: (setup) => openOn(setup, options),
@@ -66,12 +66,17 @@ export async function loadClusterer(
 
 /** Fetches and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
 export async function readBundle(source: string | URL | Blob | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
-  return openGraph(await list(source, options), options.dtype);
+  return openGraph(await readManifest(source, options), options.dtype);
 }
 
-async function list(
-  source: string | URL | Blob | Uint8Array | Bundle,
-  options: Omit<ReadOptions, "dtype">,
+/**
+ * Fetches and checks a bundle's manifest, and none of its graphs: `loadClusterer` fetches the one that it opens.
+ *
+ * @throws {SubspanError} as `readBundle`.
+ */
+export async function readManifest(
+  source: string | URL | Blob | Uint8Array | ListedBundle,
+  options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
   if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
   if (source instanceof Blob) return listBytes(new Uint8Array(await source.arrayBuffer()), "file", options);

@@ -10,15 +10,16 @@ export function summary({ clusters, input, data }: GraphManifest): string {
 }
 
 /** All that a manifest tells. */
-export function describe({ manifest, modelBytes, nodes, parameterBytes }: ClustererInfo): void {
+export function describe({ manifest, dtype = "fp32", modelBytes, nodes, parameterBytes }: ClustererInfo): void {
   const { method, readout, data, seed, licence, created, input, outputs, metrics = {}, versions } = manifest;
+  const parameters = dtype === "fp32" ? `${count(parameterBytes / 4)} parameters` : `parameters in ${dtype}`;
   const shape = (dims: readonly (number | string)[]) => `[${dims.join(", ")}]`;
   const rows: readonly (readonly [string, string])[] = [
     ["Method", `${method}, read-out ${readout}, seed ${seed}`],
     ["Trained on", `${data.name}, ${plural(data.samples, "sample")}, fingerprint ${data.fingerprint.slice(0, 12)}`],
     ["Input", `${input.name} ${input.dtype} ${shape(input.shape)}: ${input.preprocessing}`],
     ["Outputs", outputs.map((output) => `${output.name} ${shape(output.shape)}`).join(", ")],
-    ["Graph", `${byteSize(modelBytes)}, ${plural(nodes, "node")}, ${count(parameterBytes / 4)} parameters`],
+    ["Graph", `${byteSize(modelBytes)}, ${plural(nodes, "node")}, ${parameters}`],
     ...Object.entries(metrics).map(([name, value]) => [name, String(Number(value.toPrecision(4)))] as const),
     [
       "Made",

@@ -1,4 +1,4 @@
-import { type Bundle, GRAPH_LIMITS, openBundle, SubspanError } from "../runtime/web.ts";
+import { GRAPH_LIMITS, type ListedBundle, listBundle, SubspanError } from "../runtime/web.ts";
 import type { Sample } from "./assigning.ts";
 import { byId } from "./dom.ts";
 
@@ -60,14 +60,14 @@ function inOrder(files: readonly FoundFile[]): FoundFile[] {
 }
 
 /** The bundle among files: one `.subspan` or `.onnx`, or a folder with a manifest.json. */
-export function bundleAmong(files: readonly FoundFile[]): (() => Promise<File | Bundle>) | undefined {
+export function bundleAmong(files: readonly FoundFile[]): (() => Promise<File | ListedBundle>) | undefined {
   const archive = files.find(({ path }) => /\.(subspan|onnx)$/i.test(path));
   const manifest = files.find(({ path }) => /(^|\/)manifest\.json$/.test(path));
   if (manifest !== undefined) return () => folderBundle(manifest.path.replace(/manifest\.json$/, ""), files);
   return archive === undefined ? undefined : async () => archive.file;
 }
 
-function folderBundle(folder: string, files: readonly FoundFile[]): Promise<Bundle> {
+function folderBundle(folder: string, files: readonly FoundFile[]): Promise<ListedBundle> {
   const origin = folder.replace(/\/$/, "") || "the chosen files";
   const read = async (path: string, maxBytes: number) => {
     const found = files.find((file) => file.path === folder + path)?.file;
@@ -76,5 +76,5 @@ function folderBundle(folder: string, files: readonly FoundFile[]): Promise<Bund
       throw new SubspanError("BUNDLE_INVALID", `${origin}: ${path}: longer than ${maxBytes} bytes`);
     return new Uint8Array(await found.arrayBuffer());
   };
-  return openBundle({ origin, read });
+  return listBundle({ origin, read });
 }

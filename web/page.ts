@@ -1,4 +1,4 @@
-import { type Bundle, clearCache, type LoadProgress, readBundle, SubspanError } from "../runtime/web.ts";
+import { clearCache, type ListedBundle, type LoadProgress, readManifest, SubspanError } from "../runtime/web.ts";
 import { announce, byId, byteSize } from "./dom.ts";
 import { bundleAmong, chosenFiles, droppedFiles, type FoundFile, onFiles } from "./files.ts";
 import { attempt, clearErrors } from "./notices.ts";
@@ -31,7 +31,7 @@ export class Page {
    * @param source - an address, relative to the page; a file; or a bundle.
    * @throws {SubspanError} as the runtime's `loadClusterer`.
    */
-  async open(source: string | Blob | Bundle): Promise<void> {
+  async open(source: string | Blob | ListedBundle): Promise<void> {
     this.#opening.abort(new Error("another bundle is opened"));
     const opening = new AbortController();
     const { signal } = opening;
@@ -40,9 +40,7 @@ export class Page {
     this.#show("loading");
     showProgress();
     try {
-      const isRead = typeof source !== "string" && !(source instanceof Blob);
-      const bundle = isRead ? source : await readBundle(source, { signal, onProgress: showProgress });
-      byId("loading-text", HTMLElement).textContent = "Starting ONNX Runtime";
+      const bundle = await readManifest(source, { signal, onProgress: showProgress });
       const bench = await Workbench.open(bundle, signal);
       this.#bench?.close();
       this.#bench = bench;
@@ -127,7 +125,8 @@ function showProgress(event?: LoadProgress): void {
   const text = byId("loading-text", HTMLElement);
   if (event?.status !== "progress") {
     bar.removeAttribute("value");
-    text.textContent = "Reading the bundle";
+    const isGraph = event !== undefined && "file" in event && event.file.endsWith(".onnx");
+    text.textContent = event?.status === "done" && isGraph ? "Starting ONNX Runtime" : "Reading the bundle";
     return;
   }
   [bar.max, bar.value] = [event.total, event.loaded];

@@ -1,9 +1,9 @@
-import { type Bundle, type Clusterer, type DeviceRequest, loadClusterer, type WebImage } from "../runtime/web.ts";
+import { type Clusterer, type ListedBundle, loadClusterer, type WebImage } from "../runtime/web.ts";
 import { type Given, verdicts } from "./assigning.ts";
 import { showClusters } from "./cluster-list.ts";
 import { Clusters } from "./clusters.ts";
 import { describe, summary } from "./description.ts";
-import { chooseDevice, measure, requestedDevice, showDevice } from "./device.ts";
+import { type Choice, choice, choose, measure, offerGraphs, showDevice, whileFixed } from "./device.ts";
 import { announce, byId, download, newest } from "./dom.ts";
 import { isLightOnDark } from "./drawing.ts";
 import type { FoundFile } from "./files.ts";
@@ -31,22 +31,23 @@ export class Workbench {
   readonly #inputs: Inputs;
   readonly #stop = new AbortController();
   #clusterer: Clusterer<WebImage>;
-  #device: DeviceRequest;
+  #chosen: Choice;
   #heard: number | undefined;
   #unsaved = false;
 
-  /** Opens a bundle on the device that is chosen. @throws {SubspanError} as the runtime's `loadClusterer`. */
-  static async open(bundle: Bundle, signal: AbortSignal): Promise<Workbench> {
+  /** Opens a bundle on the device that is chosen, and the graph that is best there. @throws {SubspanError} as the runtime's `loadClusterer`. */
+  static async open(bundle: ListedBundle, signal: AbortSignal): Promise<Workbench> {
     const preview = await readPreview(bundle);
     const dark = await isLightOnDark(preview.typical.flatMap((pictures) => pictures.slice(0, 1)));
-    const clusterer = await loadOn(requestedDevice(), bundle, signal);
+    const clusterer = await load(bundle, { ...choice(), dtype: "auto" }, signal);
+    offerGraphs(bundle);
     return new Workbench(clusterer, { preview, dark });
   }
 
   private constructor(clusterer: Clusterer<WebImage>, { preview, dark }: Look) {
     const { manifest } = clusterer.info;
     this.#clusterer = clusterer;
-    this.#device = requestedDevice();
+    this.#chosen = choice();
     this.#clusters = new Clusters(manifest);
     this.#picture = new Picture(this.#clusters, preview);
     this.#result = new Result(this.#clusters, preview, this.#picture);
@@ -105,13 +106,11 @@ export class Workbench {
       byId(id, HTMLElement).addEventListener("click", () => attempt(during, task), { signal });
     on("save", "Saving the bundle", () => this.#save());
     on("measure", "Measuring", () => this.#measure());
-    byId("devices", HTMLElement).addEventListener(
-      "change",
-      () => attempt("Changing the device", () => this.#switch()),
-      {
-        signal,
-      },
-    );
+    for (const [id, what] of [
+      ["devices", "Changing the device"],
+      ["dtype", "Changing the precision"],
+    ] as const)
+      byId(id, HTMLElement).addEventListener("change", () => attempt(what, () => this.#switch()), { signal });
     const sizes = new ResizeObserver(() => this.redraw());
     for (const id of ["picture", "drawing"]) sizes.observe(byId(id, HTMLElement));
     signal.addEventListener("abort", () => sizes.disconnect());
@@ -148,22 +147,22 @@ export class Workbench {
     announce("The bundle is saved with its names");
   }
 
-  /** Opens the bundle on the device that was chosen; if that fails, it stays where it was. */
+  /** Opens what was chosen, where it was chosen; if that fails, all stays as it was. */
   async #switch(): Promise<void> {
-    const wanted = requestedDevice();
+    const wanted = choice();
     byId("device-info", HTMLElement).textContent = "Starting …";
-    const devices = byId("devices", HTMLFieldSetElement);
-    devices.disabled = true;
-    try {
-      const next = await loadOn(wanted, this.#clusterer.bundle, this.#stop.signal);
-      const before = this.#clusterer;
-      [this.#clusterer, this.#device] = [next, wanted];
-      await before.dispose();
-    } finally {
-      chooseDevice(this.#device);
-      showDevice(this.#clusterer.info);
-      devices.disabled = false;
-    }
+    await whileFixed(async () => {
+      try {
+        const next = await load(this.#clusterer.bundle, wanted, this.#stop.signal);
+        const before = this.#clusterer;
+        [this.#clusterer, this.#chosen] = [next, wanted];
+        await before.dispose();
+      } finally {
+        choose(this.#chosen);
+        showDevice(this.#clusterer.info);
+        describe(this.#clusterer.info);
+      }
+    });
     await this.#measure();
   }
 
@@ -182,8 +181,8 @@ export class Workbench {
 }
 
 /** A device that is named, and fails, is an error: no other is what was asked for. */
-function loadOn(device: DeviceRequest, bundle: Bundle, signal: AbortSignal): Promise<Clusterer<WebImage>> {
-  return loadClusterer(bundle, { device, strict: device !== "auto", signal });
+function load(bundle: ListedBundle, chosen: Choice, signal: AbortSignal): Promise<Clusterer<WebImage>> {
+  return loadClusterer(bundle, { ...chosen, strict: chosen.device !== "auto", signal });
 }
 
 /** Samples of zeros: time does not depend on what is in them. */

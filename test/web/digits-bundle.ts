@@ -10,7 +10,7 @@ import { Trainer } from "../../train/trainer.ts";
 /** The digits of the small bundle: few, and unlike each other. */
 const CLASSES = [0, 1, 4];
 
-/** A bundle trained in seconds, and which of its clusters most of each class is in. */
+/** A bundle trained in seconds, with variants, and which of its clusters most of each class is in. */
 export interface DigitsBundle {
   readonly path: string;
   readonly clusterOf: ReadonlyMap<number, number>;
@@ -31,7 +31,7 @@ export async function trainDigits(folder: string): Promise<DigitsBundle> {
   const path = join(folder, "tiny-digits");
   await exportRun({
     ...{ method, config, samples, parameters, structure, labels, out: path, parts: false, withCoefficients: false },
-    precision: ["fp32"],
+    precision: ["fp32", "fp16", "int8"],
     run: {
       name: "tiny-digits",
       seed: 1,

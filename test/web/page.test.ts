@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { writeSite } from "../../cli/site.ts";
 import { bundleFiles } from "../../export/bundle.ts";
-import { loadClusterer } from "../../runtime/node.ts";
+import { loadClusterer, type Manifest } from "../../runtime/node.ts";
 import { LAUNCH_TIMEOUT, launchChromium } from "../browser/chromium.ts";
 import { type Site, type SiteOptions, serveSite } from "../browser/site.ts";
 import { toyContent } from "../export/toy-clusterer.ts";
@@ -39,30 +39,42 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The built page, with the small bundle at digits/ and the toy of features at toy/. */
+/** The built page, with the small bundle at variants/, its fp32 graph alone at digits/, and the toy of features at toy/. */
 async function pageSite(options: SiteOptions): Promise<Site> {
   const toy = [...(await bundleFiles(await toyContent()))].map(([path, bytes]) => [`/toy/${path}`, bytes] as const);
-  const names = (await readdir(digits.path)).map(
-    async (path) => [`/digits/${path}`, await readFile(join(digits.path, path))] as const,
-  );
-  return serveSite(join(folder, "page"), {
-    ...options,
-    files: Object.fromEntries([...toy, ...(await Promise.all(names))]),
-  });
+  const files: Record<string, Uint8Array | string> = Object.fromEntries(toy);
+  for (const path of await readdir(digits.path)) {
+    const bytes = await readFile(join(digits.path, path));
+    files[`/variants/${path}`] = bytes;
+    files[`/digits/${path}`] = path === "manifest.json" ? withoutVariants(bytes.toString()) : bytes;
+  }
+  return serveSite(join(folder, "page"), { ...options, files });
 }
 
-interface Visit extends BrowserContextOptions {
+function withoutVariants(text: string): string {
+  const manifest = JSON.parse(text) as Manifest;
+  return JSON.stringify({ ...manifest, files: manifest.files.filter(({ path }) => !/\.(fp16|int8)\./.test(path)) });
+}
+
+interface Visit {
   readonly to?: Site;
-  readonly webgpu?: boolean;
+  /** A visitor of this test alone, whose browser has stored nothing. */
+  readonly fresh?: boolean;
+  /** Runs in the page before all else. */
+  readonly first?: string;
 }
 
-/** A page of a fresh visitor; without `webgpu` their browser has none, and starts faster. */
-async function visit(path: string, { to = site, webgpu = false, ...options }: Visit = {}): Promise<Page> {
-  const context = await browser.newContext(options);
+const NO_WEBGPU = "Object.defineProperty(navigator, 'gpu', { value: undefined })";
+let regular: Promise<BrowserContext> | undefined;
+
+/** A page of somebody whose browser, unless they are fresh, has kept what tests before fetched; it has no WebGPU unless said. */
+async function visit(path: string, { to = site, fresh = false, first = NO_WEBGPU }: Visit = {}): Promise<Page> {
+  if (!fresh) regular ??= browser.newContext();
+  const context = await (fresh ? browser.newContext() : regular!);
   context.setDefaultTimeout(PATIENCE);
-  closing.push(() => context.close());
-  if (!webgpu) await context.addInitScript("Object.defineProperty(navigator, 'gpu', { value: undefined })");
   const page = await context.newPage();
+  closing.push(() => (fresh ? context.close() : page.close()));
+  await page.addInitScript(first);
   page.on("pageerror", (error) => faults.push(error.message));
   await page.goto(to.url + path);
   return page;
@@ -254,21 +266,28 @@ test("names are saved into a bundle that loads, with the same labels", async () 
   await clusterer.dispose();
 });
 
+/** WebGPU that the page does not find when it opens: one start on SwiftShader is slow enough. */
+const LATE_ADAPTER = `{
+  const { requestAdapter } = GPU.prototype;
+  let asked = 0;
+  GPU.prototype.requestAdapter = function () { return asked++ === 0 ? Promise.resolve(null) : requestAdapter.call(this); };
+}`;
+
 describe("the device", () => {
   test("can be switched; each is measured and gives the same labels", async () => {
-    const page = await openDigits({ webgpu: true });
-    expect(await page.locator("#device-info").textContent()).toMatch(/^Running on WebGPU/);
+    const page = await openDigits({ first: LATE_ADAPTER });
+    expect(await page.locator("#device-info").textContent()).toMatch(/^Running on WebAssembly with \d threads?\./);
     const files = await digitFiles(10);
     const labels = await labelsInNode(files);
     await page.setInputFiles("#image-files", files);
     await assigned(page, "10 samples");
-    await page.getByText("WebAssembly", { exact: true }).click();
-    await page.locator('#timings tr[data-device="wasm"]').waitFor();
-    expect(await page.locator("#device-info").textContent()).toMatch(/^Running on WebAssembly with \d threads?\./);
-    await page.setInputFiles("#image-files", files);
-    await assigned(page, "20 samples");
     await page.getByText("WebGPU", { exact: true }).click();
     await page.locator('#timings tr[data-device="webgpu"]').waitFor();
+    expect(await page.locator("#device-info").textContent()).toMatch(/^Running on WebGPU\./);
+    await page.setInputFiles("#image-files", files);
+    await assigned(page, "20 samples");
+    await page.getByText("WebAssembly", { exact: true }).click();
+    await page.locator('#timings tr[data-device="wasm"]').waitFor();
     const cells = await page.locator("#timings td").allTextContents();
     expect(cells).toHaveLength(6);
     for (const cell of cells) expect(Number(cell.replace(",", ""))).toBeGreaterThan(0);
@@ -288,7 +307,7 @@ describe("the device", () => {
   test("has one thread on a page that is not isolated; the next visit is isolated by the service worker", async () => {
     const plain = await pageSite({});
     closing.push(() => plain.close());
-    const page = await openDigits({ to: plain });
+    const page = await openDigits({ to: plain, fresh: true });
     expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
     expect(await page.locator("#device-info").textContent()).toMatch(/with 1 thread\..*not cross-origin isolated/);
     await page.reload();
@@ -299,10 +318,52 @@ describe("the device", () => {
   });
 });
 
+describe("the precision", () => {
+  test("is the best for the device, and alone fetched; another is chosen by keyboard, measured, and gives the same", async () => {
+    const from = site.requests.length;
+    const page = await visit("/?bundle=variants", { fresh: true });
+    await opened(page);
+    const info = page.locator("#device-info");
+    expect(await info.textContent()).toMatch(/^Running on WebAssembly with \d threads?, fp16\./);
+    const graphs = () => site.requests.slice(from).flatMap(({ path }) => (path.endsWith(".onnx") ? [path] : []));
+    expect(graphs()).toEqual(["/variants/model.fp16.onnx"]);
+    const choice = page.getByLabel("Precision");
+    const offered = await choice.locator("option").allTextContents();
+    expect(offered.map((text) => text.replace(/\d+ kB/, "n kB"))).toEqual([
+      ...["Auto", "fp32 (n kB)", "fp16 (n kB)", "int8 (n kB)"],
+    ]);
+    await choice.focus();
+    await page.keyboard.press("End");
+    await page.locator('#timings tr[data-dtype="int8"]').waitFor();
+    expect(await info.textContent()).toMatch(/^Running on WebAssembly with \d threads?, int8\./);
+    expect(await choice.evaluate((select) => select === document.activeElement)).toBe(true);
+    expect(await page.locator("#about").textContent()).toContain("parameters in int8");
+    const files = await digitFiles(10);
+    await page.setInputFiles("#image-files", files);
+    await assigned(page, "10 samples");
+    expect((await csv(page)).map(([, , label]) => label)).toEqual(await labelsInNode(files));
+  });
+
+  test("that cannot be fetched is an error that changes nothing; a bundle of one has none to choose", async () => {
+    const page = await openDigits({ fresh: true });
+    expect(await page.getByLabel("Precision").isVisible()).toBe(false);
+    await page.route("**/variants/model.int8.onnx", (route) => route.fulfill({ status: 404 }));
+    await page.getByRole("button", { name: "Open another" }).click();
+    await page.getByLabel("or from an address").fill("variants");
+    await page.getByRole("button", { name: "Open", exact: true }).click();
+    await opened(page);
+    await page.getByLabel("Precision").selectOption("int8");
+    await page.getByRole("alert").getByText("BUNDLE_MISSING").waitFor();
+    expect(await page.getByLabel("Precision").inputValue()).toBe("auto");
+    await draw(page, ONE);
+    await verdictIs(page, digits.clusterOf.get(1)!);
+  });
+});
+
 describe("without a network", () => {
   test("the page and the bundle it last had open as before", async () => {
     const own = await pageSite({ isolated: true });
-    const page = await openDigits({ to: own });
+    const page = await openDigits({ to: own, fresh: true });
     await own.close();
     await page.reload();
     await opened(page);
@@ -390,7 +451,7 @@ describe("a site with a bundle inside", () => {
     await writeSite(digits.path, { out, force: false, page: join(folder, "page") });
     const own = await serveSite(out);
     closing.push(() => own.close());
-    const page = await visit("/", { to: own });
+    const page = await visit("/", { to: own, fresh: true });
     await opened(page);
     expect(await page.title()).toBe("tiny-digits – subspan");
     expect(page.url()).toBe(`${own.url}/`);
@@ -416,7 +477,7 @@ describe("a site with a bundle inside", () => {
 
 describe("for everybody", () => {
   test("all that takes the keyboard has a name", async () => {
-    for (const path of ["/", "/?bundle=digits", "/?bundle=toy"]) {
+    for (const path of ["/", "/?bundle=variants", "/?bundle=toy"]) {
       const page = await visit(path);
       if (path !== "/") await opened(page);
       const session = await page.context().newCDPSession(page);
@@ -430,16 +491,21 @@ describe("for everybody", () => {
     }
   });
 
-  test.each(["light", "dark"] as const)(
-    "text has the contrast of WCAG AA in %s colours, and fits on a phone",
-    async (colorScheme) => {
-      const page = await openDigits({ colorScheme, viewport: { width: 360, height: 740 } });
-      await draw(page, ONE);
-      await verdictIs(page, digits.clusterOf.get(1)!);
+  test("text has the contrast of WCAG AA in light and dark colours, and fits on a phone", async () => {
+    const page = await visit("/?bundle=variants");
+    await opened(page);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await draw(page, ONE);
+    await verdictIs(page, digits.clusterOf.get(1)!);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches)).toBe(
+        colorScheme === "dark",
+      );
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
       expect(await page.evaluate(lowContrast)).toEqual([]);
-    },
-  );
+    }
+  });
 });
 
 /** Texts on the page whose contrast is below 4.5, or 3 where they are large. */

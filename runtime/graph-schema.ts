@@ -16,13 +16,10 @@ import type { Kind, MessageSpec } from "./protobuf.ts";
 
 /** Fields by the names of their schema, of a kind each: "bytes" unless it says otherwise, as in "dims:varint". */
 function spec(name: string, fields: Readonly<Record<string, number>>, one: string, many = ""): MessageSpec {
-  const kinds = (list: string) =>
-    Object.fromEntries(
-      list.split(" ").map((field) => {
-        const [name, kind = "bytes"] = field.split(":") as [string, Kind?];
-        return [fields[name], kind];
-      }),
-    );
+  const kinds = (list: string): Record<number, Kind> => {
+    const entries = list.split(" ").map((field) => field.split(":") as [string, Kind?]);
+    return list ? Object.fromEntries(entries.map(([name, kind = "bytes"]) => [fields[name], kind])) : {};
+  };
   return { name, fields, one: kinds(one), many: kinds(many) };
 }
 

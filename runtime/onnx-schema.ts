@@ -26,7 +26,6 @@ export const GRAPH = {
   input: 11,
   output: 12,
   valueInfo: 13,
-  quantization: 14,
   sparseInitializer: 15,
   metadataProps: 16,
 } as const;
@@ -53,7 +52,6 @@ export const ATTRIBUTE = {
   graphs: 11,
   docString: 13,
   type: 20,
-  refAttrName: 21,
 } as const;
 export const ATTRIBUTE_TYPE = {
   float: 1,

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { ALLOWED_OPERATORS, checkGraph } from "../../runtime/graph-check.ts";
+import { SPEC } from "../../runtime/graph-schema.ts";
 import { ATTRIBUTE, GRAPH, MODEL, NODE, TENSOR } from "../../runtime/onnx-schema.ts";
 import { attribute, type FieldList, message, model, node, smallModel, tensor, toyModel, value, varint } from "./toy.ts";
 
@@ -40,7 +41,7 @@ const refused: Record<string, Uint8Array> = {
   functions: model([], [MODEL.functions, message()]),
   "training info": model([], [MODEL.trainingInfo, message()]),
   "a sparse initializer": smallModel([identity], [], [GRAPH.sparseInitializer, message()]),
-  "a quantization annotation": smallModel([identity], [], [GRAPH.quantization, message()]),
+  "a quantization annotation": smallModel([identity], [], [14, message()]),
   "external data": smallModel([identity], [raw(...float2, [TENSOR.externalData, message([1, "location"])])]),
   "an external location": smallModel([identity], [raw(...float2, [TENSOR.dataLocation, 1])]),
   "a tensor of strings": smallModel([identity], [raw([TENSOR.dims, 1], [TENSOR.dataType, 8])]),
@@ -91,6 +92,19 @@ const invalid: Record<string, Uint8Array> = {
 
 test.each(Object.entries(invalid))("%s is invalid", (_, bytes) => {
   expect(() => checkGraph(bytes)).toThrow(expect.objectContaining({ code: "GRAPH_INVALID" }));
+});
+
+test("every field that may stand in a message is one of its schema, of a kind there is", () => {
+  for (const { name, fields, one, many } of Object.values(SPEC))
+    for (const [number, kind] of [one, many].flatMap(Object.entries)) {
+      expect(Object.values(fields).map(String), name).toContain(number);
+      expect(["varint", "fixed64", "fixed32", "bytes"], name).toContain(kind);
+    }
+});
+
+test("a refusal names the field that ONNX gives it", () => {
+  const external = smallModel([identity], [raw(...float2, [TENSOR.externalData, message([1, "location"])])]);
+  expect(() => checkGraph(external)).toThrow("TensorProto: externalData is not allowed");
 });
 
 test("a refusal names the node and the operator", () => {

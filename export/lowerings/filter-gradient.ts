@@ -1,7 +1,7 @@
 import type { Graph } from "../graph.ts";
 import { blocked, NCHWC, type Operand, reshaped, reversed, transposed } from "../value.ts";
 import { blockOf, CNHW, type Convolution, gradientOf, NCHW, spatial } from "./convolution-forms.ts";
-import { after, attributesOf, convolved, cut, still, type Windows } from "./windows.ts";
+import { attributesOf, convolved, cut, still, type Windows } from "./windows.ts";
 
 const channelFirst = (rank: number) => [rank - 1, 0, ...spatial(rank).map((i) => i + 1)];
 
@@ -23,17 +23,26 @@ const FEW_CHANNELS = 4;
 export function filterGradient(g: Graph, x: Operand, dy: Operand, convolution: Convolution): string {
   if (convolution.groups > 1 || convolution.axes.length > 2) return plainCorrelation(g, x, dy, convolution);
   const block = blockOf(g);
-  if (block !== undefined && inWholeBlocks(convolution, block)) return blockedCorrelation(g, x, dy, convolution, block);
+  const isWide = block !== undefined && convolution.inChannels % block === 0;
+  if (isWide && inWholeBlocks(convolution, block)) return blockedCorrelation(g, x, dy, convolution, block);
   const turned = convolution.outChannels < convolution.inChannels ? gradientOf(convolution) : undefined;
   if (turned === undefined) return correlation(g, x, dy, convolution, (kh, kw, i, o) => [kh, kw, i, o]);
+  if (block !== undefined && inWholeBlocks(turned, block)) {
+    const [height, width] = turned.axes as [Windows, Windows];
+    const shape = [height.taps, width.taps, turned.inChannels, turned.outChannels];
+    const backwards = transposed(g, blockedCorrelation(g, dy, x, turned, block), shape, [0, 1, 3, 2]);
+    return reversed(g, backwards, [0, 1]);
+  }
   const backwards = correlation(g, dy, x, turned, (kh, kw, i, o) => [kh, kw, o, i]);
   return reversed(g, backwards, [0, 1]);
 }
 
-/** Whether batch and channels are whole blocks, and dy's columns see all they need of x. */
+/** Whether the batch and the channels of dy are whole blocks, every stride has a row, and dy's columns see all they need of x. */
 function inWholeBlocks({ batch, inChannels, outChannels, axes }: Convolution, block: number): boolean {
-  const columns = correlated(axes[1] as Windows);
-  const blocks = [batch, inChannels, outChannels].every((size) => size > 0 && size % block === 0);
+  const [height, width] = axes as [Windows, Windows];
+  if (height.size < height.stride || height.count === 0) return false;
+  const columns = correlated(width);
+  const blocks = inChannels > 0 && [batch, outChannels].every((size) => size > 0 && size % block === 0);
   return blocks && columns.count > 0 && columns.taps > 0 && columns.before >= 0 && cut(columns).size === columns.size;
 }
 
@@ -74,19 +83,18 @@ function blockedCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Conv
 }
 
 /**
- * The rows of images [n, h, ...] that a tap of the filter meets, zeros where there are none: one a window. At stride 1 a Pad moves
- * them; at others one Pad serves all taps.
+ * The rows of images [n, h, ...] that a tap of the filter meets, zeros where there are none: one a window. Taps a stride apart meet the
+ * same rows, moved by one or more: they share what is taken out, and a Pad moves it.
  */
 function rowsOf(g: Graph, images: string, windows: Windows, tap: number): string {
   const { size, count, stride, dilation, before } = windows;
-  const length = (count - 1) * stride + 1;
   const first = dilation * tap - before;
-  const isOne = stride === 1;
-  const [front, back] = isOne ? [-first, first + length - size] : [Math.max(0, before), Math.max(0, after(windows))];
-  const padded = front === 0 && back === 0 ? images : g.node("Pad", [images, g.int64([0, front, 0, 0, back, 0])]);
-  if (isOne) return padded;
-  const start = first + front;
-  return g.node("Slice", [padded, g.int64([start]), g.int64([start + length]), g.int64([1]), g.int64([stride])]);
+  const phase = ((first % stride) + stride) % stride;
+  const parts = [[phase], [size], [1], [stride]].map((part) => g.int64(part));
+  const every = stride === 1 ? images : g.node("Slice", [images, ...parts]);
+  const front = (phase - first) / stride;
+  const back = count - front - Math.ceil((size - phase) / stride);
+  return front === 0 && back === 0 ? every : g.node("Pad", [every, g.int64([0, front, 0, 0, back, 0])]);
 }
 
 /** Windows as long as the output, as many as taps. */

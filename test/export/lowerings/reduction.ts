@@ -148,5 +148,10 @@ export const reduction = {
       run: (x, dy) => tf.grad((z) => tf.softmax(z))(x as tf.Tensor, dy as tf.Tensor),
     },
   ],
-  Sum: [...reduced(tf.sum), ofIntegers(tf.sum), ofBools(tf.sum), ofScalar(tf.sum), gradient(tf.sum), ofNothing(tf.sum)],
+  Sum: [
+    ...reduced(tf.sum),
+    { name: "over all but few", shapes: [[3, 4, 5, 2]], run: (x) => tf.sum(x as tf.Tensor, [0, 1, 2]) },
+    { name: "over some but few, kept", shapes: [[3, 4, 5, 2]], run: (x) => tf.sum(x as tf.Tensor, [0, 1], true) },
+    ...[ofIntegers(tf.sum), ofBools(tf.sum), ofScalar(tf.sum), gradient(tf.sum), ofNothing(tf.sum)],
+  ],
 } satisfies Cases<typeof family>;

@@ -59,7 +59,7 @@ export interface Partition extends KMeansResult {
  * points), within 0.2 points of the best m; on Fashion-MNIST, whose spectrum has no gap, no rule was reliable.
  *
  * "diffusion" cuts nothing off: eigenvector i weighs lambda_i^t, as after t steps of the random walk on the graph, with t such that
- * the first beyond the clusters weighs a half. What follows weighs less and less, so their number hardly matters. On
+ * the first beyond the clusters weighs a half. What follows weighs less and less, so their number matters little. On
  * Fashion-MNIST's latents before self-training it scored 4 points above "balance" in the mean of three seeds; on the digits, whose
  * spectrum has a gap, the same.
  *

@@ -8,6 +8,8 @@ export interface ImageHeader {
   readonly height: number;
   readonly animated?: boolean;
   readonly cmyk?: boolean;
+  /** Fewer bytes cannot hold so many pixels, if that is known of the format. */
+  readonly leastBytes?: number;
 }
 
 /**
@@ -22,9 +24,10 @@ export function checkImageHeader(bytes: Uint8Array, name: string): ImageHeader |
   if (bytes.length === 0) throw new SubspanError("IMAGE_EMPTY", `${name}: expected an image, got no bytes`);
   const header = imageHeader(bytes, name);
   if (header === undefined) return undefined;
-  const { format, width, height, animated, cmyk } = header;
+  const { format, width, height, animated, cmyk, leastBytes = 0 } = header;
   if (width * height > MAX_PIXELS) throw tooLarge(`${name}: ${width} x ${height} ${format}`);
   if (width * height === 0) throw invalid(name, `${width} x ${height} ${format}`);
+  if (bytes.length < leastBytes) throw invalid(name, `${width} x ${height} ${format} in ${bytes.length} bytes`);
   if (animated) throw new SubspanError("IMAGE_ANIMATED", `${name}: expected one picture, got an animated ${format}`);
   if (cmyk) throw new SubspanError("IMAGE_CMYK", `${name}: expected RGB or grey, got a ${format} in CMYK`);
   return header;
@@ -89,20 +92,31 @@ function readJpeg(view: DataView) {
   }
 }
 
-/** The screen, its colours, then blocks: extensions (0x21) and pictures (0x2c), each a row of counted sub-blocks. */
+/** Bytes of a GIF per pixel, at the least: a code of its LZW has 12 bits once it stands for 4,096 pixels. */
+const GIF_BYTES = 12 / 8 / 4096;
+
+/**
+ * The screen, its colours, then blocks: extensions (0x21) and pictures (0x2c), each a row of counted sub-blocks. A picture
+ * may stand out of the screen, and decoders make room for it: a few bytes could ask for gigabytes.
+ */
 function readGif(view: DataView) {
-  const size = { width: view.getUint16(6, true), height: view.getUint16(8, true) };
+  const side = (at: number) => view.getUint16(at, true);
+  let [width, height] = [side(6), side(8)];
   const colours = (flags: number) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
   let pictures = 0;
   for (let at = 13 + colours(view.getUint8(10)); at < view.byteLength && pictures < 2; ) {
     const block = view.getUint8(at);
     if (block !== 0x21 && block !== 0x2c) break;
-    if (block === 0x2c) pictures++;
+    if (block === 0x2c) {
+      pictures++;
+      width = Math.max(width, side(at + 1) + side(at + 5));
+      height = Math.max(height, side(at + 3) + side(at + 7));
+    }
     at += block === 0x21 ? 2 : 11 + colours(view.getUint8(at + 9));
     while (at < view.byteLength && view.getUint8(at) !== 0) at += 1 + view.getUint8(at);
     at++;
   }
-  return { ...size, animated: pictures > 1 };
+  return { width, height, animated: pictures > 1, leastBytes: GIF_BYTES * width * height };
 }
 
 /** RIFF with one first chunk of three kinds: lossy, lossless, or extended, which says whether it moves. */

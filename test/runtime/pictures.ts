@@ -44,10 +44,17 @@ export async function badPictures(): Promise<readonly { name: string; code: Erro
     ...refused("IMAGE_EMPTY", { "no bytes": Buffer.alloc(0) }),
     ...refused("IMAGE_INVALID", { text: Buffer.from("not a picture"), "cut.png": half(png!), "cut.jpg": half(jpeg!) }),
     ...refused("IMAGE_INVALID", { "cut.webp": half(webp!), "cut.gif": half(gif!), "head.png": png!.subarray(0, 20) }),
+    ...refused("IMAGE_INVALID", {
+      "8191 in few bytes.gif": changed(gif!, (view) => [6, 8].map((at) => view.setUint16(at, 8191, true))),
+      "out of its screen.gif": changed(gif!, (view) =>
+        [5, 7].map((at) => view.setUint16(pictureOf(gif!) + at, 8191, true)),
+      ),
+    }),
     ...refused("IMAGE_TOO_LARGE", {
       "30000.png": changed(png!, (view) => [16, 20].map((at) => view.setUint32(at, 30_000))),
       "60000.jpg": changed(jpeg!, (view) => [5, 7].map((at) => view.setUint16(sofOf(jpeg!) + at, 60_000))),
       "60000.gif": changed(gif!, (view) => [6, 8].map((at) => view.setUint16(at, 60_000, true))),
+      "far out.gif": changed(gif!, (view) => [1, 3].map((at) => view.setUint16(pictureOf(gif!) + at, 60_000, true))),
       "16383.webp": changed(webp!, (view) => [26, 28].map((at) => view.setUint16(at, 16_383, true))),
     }),
     ...refused("IMAGE_ANIMATED", {
@@ -67,6 +74,9 @@ function changed(file: Buffer, change: (view: DataView) => unknown): Buffer {
 
 /** Where a JPEG's frame header stands. */
 const sofOf = (file: Buffer) => file.findIndex((byte, i) => byte === 0xff && [0xc0, 0xc2].includes(file[i + 1]!));
+
+/** Where a GIF's picture begins: its kind, left, top, width and height. */
+const pictureOf = (file: Buffer) => file.indexOf(Buffer.of(0x2c, 0, 0, 0, 0));
 
 /** A PNG with an animation control chunk after its header. */
 function withControl(file: Buffer): Buffer {

@@ -157,47 +157,63 @@ function turnedFilter(g: Graph, filter: Operand): Operand {
 }
 
 /**
- * A convolution to fewer channels than a block, which would mostly compute zeros. What each tap gives is a channel of a convolution
- * of one tap, where that is no more than a block; the taps' images are then moved and added, columns before rows.
+ * A convolution to fewer channels than a block, which would mostly compute zeros: a rectangle of places at once, a channel of the
+ * block each. The filter is as much larger, with zeros around it, and the stride is the rectangle's side.
  */
 function narrowConv(g: Graph, x: Operand, filter: Operand, convolution: Convolution, block: number): Stored {
-  const { batch: n, outChannels: o, axes } = convolution;
-  const [rows, columns] = axes as [Windows, Windows];
-  const [kh, kw, i] = filter.shape as readonly [number, number, number];
-  const isStill = axes.every(({ stride }) => stride === 1) && kh * kw * o <= block;
-  const channels = isStill ? kh * kw * o : o;
-  const taps = isStill ? [1, 1, i, channels] : filter.shape;
-  const matrix = isStill ? transposed(g, filter.name, filter.shape, [2, 0, 1, 3]) : filter.name;
-  const whole = g.node("Pad", [
-    reshaped(g, matrix, isStill ? [i, kh, kw, o] : filter.shape, taps),
-    g.int64([0, 0, 0, 0, 0, 0, 0, block - channels]),
-  ]);
-  const wide = { ...convolution, outChannels: block, axes: isStill ? axes.map(({ size }) => still(size)) : axes };
-  const y = blockedConv(g, x, blockedFilters(g, plain(g, whole, [...taps.slice(0, 3), block]), block), wide, block);
-  const shape = [n, block, ...wide.axes.map(({ count }) => count)];
-  const flat = g.node("Reshape", [y.name, g.int64(shape)]);
-  const narrow = g.node(`${NCHWC}:ReorderOutput`, [flat], { channels, channels_last: 0 });
-  if (!isStill) return image(narrow, outShape(convolution), NCHW);
-  const pads = axes.map((axis) => [axis.before, after(axis)] as const);
-  const sides = [0, 1].flatMap((side) => [0, 0, 0, 0, ...pads.map((pad) => pad[side] as number)]);
-  const parts = g.node("Reshape", [narrow, g.int64([n, kh, kw, o, rows.size, columns.size])]);
-  const padded = g.node("Pad", [parts, g.int64(sides)]);
-  const moved = (name: string, axis: Windows, tap: number, along: readonly [number, number]) =>
-    g.node("Slice", [
-      name,
-      g.int64([tap, tap * axis.dilation]),
-      g.int64([tap + 1, tap * axis.dilation + axis.count]),
-      g.int64(along),
-    ]);
-  const sum = (name: string, axis: Windows, along: readonly [number, number]) =>
-    axis.taps === 1
-      ? moved(name, axis, 0, along)
-      : g.node(
-          "Sum",
-          Array.from({ length: axis.taps }, (_, tap) => moved(name, axis, tap, along)),
-        );
-  const added = sum(sum(padded, columns, [2, 5]), rows, [1, 4]);
-  return image(g.node("Reshape", [added, g.int64([n, o, rows.count, columns.count])]), outShape(convolution), NCHW);
+  const { batch: n, inChannels: i, outChannels: o, axes } = convolution;
+  const sides = rectangle(convolution, block);
+  const wider = axes.map((axis, k) => abreast(axis, sides[k] as number)) as [Windows, Windows];
+  const [rows, columns] = sides;
+  const beside = sideBySide(g, sideBySide(g, filter.name, 1, columns), 0, rows);
+  const channels = rows * columns * o;
+  const ends = [0, 0, 0, 0, 0, 0, 0, block - channels];
+  const whole = channels === block ? beside : g.node("Pad", [beside, g.int64(ends)]);
+  const filters = blockedFilters(g, plain(g, whole, [...wider.map(({ taps }) => taps), i, block]), block);
+  const y = blockedConv(g, x, filters, { ...convolution, outChannels: block, axes: wider }, block);
+  const [height, width] = wider.map(({ count }) => count) as [number, number];
+  const flat = g.node("Reshape", [y.name, g.int64([n * height, width, block])]);
+  const used = channels === block ? flat : g.node("Slice", [flat, g.int64([0]), g.int64([channels]), g.int64([2])]);
+  // [n h, w, rows, columns o] -> [n, h rows, w columns, o]
+  const spots = [n * height, width, rows, columns * o];
+  const places = transposed(g, reshaped(g, used, [n * height, width, channels], spots), spots, [0, 2, 1, 3]);
+  const image = g.node("Reshape", [places, g.int64([n, height * rows, width * columns, o])]);
+  const shape = outShape(convolution);
+  const isWhole = axes.every(({ count }, k) => count === (wider[k] as Windows).count * (sides[k] as number));
+  const cropped = isWhole
+    ? image
+    : g.node("Slice", [image, g.int64([0, 0]), g.int64(shape.slice(1, 3)), g.int64([1, 2])]);
+  return { name: cropped, shape };
+}
+
+/** Windows of `side` places each, side by side. */
+const abreast = (axis: Windows, side: number): Windows =>
+  side === 1 ? axis : { ...axis, count: Math.ceil(axis.count / side), taps: axis.taps + side - 1, stride: side };
+
+/** Rows and columns of places that take the fewest multiplications, as many channels as a block has. */
+function rectangle({ outChannels, axes }: Convolution, block: number): [number, number] {
+  const most = Math.floor(block / outChannels);
+  const [rows, columns] = axes.map(({ stride, dilation }) =>
+    Array.from({ length: stride * dilation === 1 ? most : 1 }, (_, k) => k + 1),
+  ) as [number[], number[]];
+  const cost = (sides: readonly number[]) =>
+    axes.map((axis, k) => abreast(axis, sides[k] as number)).reduce((all, { count, taps }) => all * count * taps, 1);
+  const candidates = rows.flatMap((row) => columns.map((column): [number, number] => [row, column]));
+  return candidates
+    .filter(([row, column]) => row * column <= most)
+    .reduce((best, sides) => (cost(sides) < cost(best) ? sides : best));
+}
+
+/** A filter [kh, kw, i, o] once for each of `count` places along an axis, moved by as much, as channels: the first are the slowest. */
+function sideBySide(g: Graph, filter: string, axis: number, count: number): string {
+  if (count === 1) return filter;
+  const places = Array.from({ length: count }, (_, place) => {
+    const pads = [0, 0, 0, 0, 0, 0, 0, 0];
+    pads[axis] = place;
+    pads[axis + 4] = count - 1 - place;
+    return g.node("Pad", [filter, g.int64(pads)]);
+  });
+  return g.node("Concat", places, { axis: 3 });
 }
 
 /** Every s-th place of an image's gradient: the convolution at stride 1 of dy with every s-th tap from the `first`, turned. */

@@ -50,6 +50,8 @@ export interface ServeOptions {
   readonly lingerMs?: number;
   /** How long `close` waits for requests under way, in milliseconds; 10,000 unless said. */
   readonly graceMs?: number;
+  /** Ends a start: it throws once the workers are done with what they open. A server that listens is closed by `close`. */
+  readonly signal?: AbortSignal;
   /** Silent unless said. */
   readonly logger?: Logger;
   /** An OpenTelemetry collector to send traces to: "http://localhost:4318". None unless said. */
@@ -86,7 +88,7 @@ export interface RunningServer {
  * Opens bundles and serves them over HTTP until closed. It listens once every model has run. Signals are the caller's.
  *
  * @throws {SubspanError} USAGE for options that cannot be, nothing to serve, two models of one name, or an address that
- *   cannot be listened on; what `loadClusterer` throws. Then nothing is left open.
+ *   cannot be listened on; INTERRUPTED by `signal`; what `loadClusterer` throws. Then nothing is left open.
  */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const settings = settled(options);
@@ -95,7 +97,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   let draining = false;
   let watching: NodeJS.Timeout | undefined;
   try {
-    await repository.start();
+    await repository.start(options.signal);
     const notReady = () => (draining ? "the server closes" : pool.alive === 0 ? "no worker is there" : undefined);
     const { host, port, limits, cors, tokens, watchMs, lingerMs, graceMs } = settings;
     const access = new Access(tokens, host);

@@ -1,4 +1,4 @@
-import type { Device } from "../../runtime/node.ts";
+import { type Device, SubspanError } from "../../runtime/node.ts";
 import {
   jsonLogger,
   LIMITS,
@@ -56,7 +56,10 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
     ? jsonLogger("info", { write: (line) => void io.stdout.write(line) })
     : textLogger("warn", (line) => void io.stderr.write(line));
   const tokens = await readTokens(options.text("token-file"), process.env);
-  const server = await start({ ...serveOptions(args, options), tokens, logger });
+  const server = await start({ ...serveOptions(args, options), tokens, logger, signal }).catch((error: unknown) => {
+    if (!(error instanceof SubspanError && error.code === "INTERRUPTED")) throw error; // else it did what it was told
+  });
+  if (server === undefined) return;
   if (json)
     logger.info(
       { url: server.url, models: server.models.map(({ name, version }) => ({ name, version })) },

@@ -81,11 +81,12 @@ export class Repository {
    * Loads all there is. A version that cannot be loaded is told and left out, if its model has another.
    *
    * @throws {SubspanError} USAGE for nothing to serve, a name that cannot stand in a path, or one that two sources
-   *   have; what loading threw for a model without any version.
+   *   have; INTERRUPTED, between two versions; what loading threw for a model without any version.
    */
-  async start(): Promise<void> {
+  async start(signal?: AbortSignal): Promise<void> {
     if (this.#sources.length === 0) throw usage("at least one, got none");
-    for (const source of this.#sources) await this.#load(source, { firstTime: true });
+    for (const source of this.#sources) await this.#load(source, { firstTime: true, ...(signal && { signal }) });
+    checkGoesOn(signal);
   }
 
   /** Of models that have a version to serve. */
@@ -213,6 +214,7 @@ export class Repository {
     const gone = new Map(own.map((model) => [model, new Set(model.versions.keys())]));
     const faults = new Map<string, unknown>();
     for (const found of versions) {
+      checkGoesOn(how.signal);
       const name = found.name ?? own[0]?.name;
       const model = name === undefined ? undefined : this.#models.get(name);
       if (model !== undefined) gone.get(model)?.delete(found.version);
@@ -310,6 +312,11 @@ interface LoadHow {
   /** What was refused or unloaded too. */
   readonly again?: boolean;
   readonly settled?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+function checkGoesOn(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new SubspanError("INTERRUPTED", "the server was told to end while it started");
 }
 
 function newModel(name: string, source: Source): Model {

@@ -7,8 +7,11 @@ type OpenAsk = Calls["open"]["ask"];
 /** A worker that dies before it has its models is tried again ever later, in milliseconds. */
 const FIRST_BACKOFF = 50;
 const MAX_BACKOFF = 5_000;
-/** How long workers may take to end, in milliseconds: one may be in a run that nobody waits for. */
-const END_MS = 10_000;
+/**
+ * How long workers may take to end, in milliseconds: one may open a model, or be in a run that nobody waits for. Were the process
+ * to end before, what ONNX Runtime throws in a thread that is being stopped would abort it.
+ */
+const END_MS = 60_000;
 
 export interface PoolEvents {
   /** A worker is free, or there is a new one. */
@@ -21,7 +24,9 @@ export class Pool {
   readonly size: number;
   readonly #settings: WorkerSettings;
   readonly #events: PoolEvents;
+  /** Those that serve, and all whose threads have not ended yet. */
   readonly #threads = new Set<Thread>();
+  readonly #running = new Set<Thread>();
   readonly #models = new Map<number, OpenAsk>();
   readonly #retries = new Set<NodeJS.Timeout>();
   #backoff = 0;
@@ -98,7 +103,7 @@ export class Pool {
   async dispose(): Promise<void> {
     this.#closed = true;
     for (const retry of this.#retries) clearTimeout(retry);
-    const ended = Promise.all([...this.#threads].map((thread) => thread.abandon("the server closes")));
+    const ended = Promise.all([...this.#running].map((thread) => thread.abandon("the server closes")));
     // The timer holds the process: the threads do not, and it would end before this does.
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => {
@@ -110,6 +115,8 @@ export class Pool {
 
   #started(): Thread {
     const thread = new Thread(this.#settings);
+    this.#running.add(thread);
+    void thread.exited.then(() => this.#running.delete(thread));
     thread.lost.then((reason) => {
       const served = this.#threads.delete(thread);
       if (this.#closed) return;

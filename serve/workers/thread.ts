@@ -24,7 +24,8 @@ export class Thread {
   busy = false;
   /** Settles when it answers no more, with what it ended of: its thread may still be in a run. */
   readonly lost: Promise<string>;
-  readonly #exited: Promise<void>;
+  /** Settles when its thread has ended. */
+  readonly exited: Promise<void>;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #tickets = 0;
@@ -41,7 +42,7 @@ export class Thread {
     this.lost = new Promise((resolve) => {
       this.#lose = resolve;
     });
-    this.#exited = new Promise((resolve) => this.#worker.once("exit", () => resolve(this.#end())));
+    this.exited = new Promise((resolve) => this.#worker.once("exit", () => resolve(this.#end())));
   }
 
   /** @throws {SubspanError | Error} what the worker threw; {WorkerLost} if it dies first. */
@@ -69,7 +70,7 @@ export class Thread {
     this.#end();
     this.#worker.postMessage("exit");
     this.#worker.unref();
-    return this.#exited;
+    return this.exited;
   }
 
   #settle(answer: Answer): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -19,8 +19,8 @@ afterAll(() => built.remove());
 interface Program {
   readonly child: ChildProcess;
   readonly said: { stdout: string; stderr: string };
-  /** Its exit code. */
-  readonly ended: Promise<number | null>;
+  /** Its exit code, or the signal it died of. */
+  readonly ended: Promise<number | NodeJS.Signals>;
 }
 
 const subspan = (...argv: string[]) => program(["dist/cli/main.js", "serve", ...argv]);
@@ -34,7 +34,7 @@ function program(argv: readonly string[]): Program {
   child.stderr.on("data", (text) => {
     said.stderr += text;
   });
-  return { child, said, ended: once(child, "close").then(([code]) => code as number | null) };
+  return { child, said, ended: once(child, "close").then(([code, signal]) => code ?? signal) };
 }
 
 /** The port of a server that says it listens. */
@@ -42,6 +42,8 @@ async function listening({ child, said }: Program): Promise<number> {
   while (!/http:\/\/127\.0\.0\.1:\d+/.test(said.stdout)) await once(child.stdout!, "data");
   return Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(said.stdout)![1]);
 }
+
+const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const request = { inputs: [{ name: "images", shape: [1, 2, 2, 1], datatype: "UINT8", data: [0, 9, 0, 0] }] };
 const INFER = "/v2/models/toy/infer";
@@ -102,9 +104,9 @@ test.each(times)("SIGTERM under load: what was accepted is answered, and it exit
     }
   };
   const clients = ["a", "b", "c", "d"].map(client);
-  while (statuses.size < 20) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (statuses.size < 20) await wait(10);
   program.child.kill("SIGTERM");
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await wait(100);
   const ready = await ask(port, "/v2/health/ready");
   expect([ready.status, ready.json()]).toEqual([503, { error: "not ready: the server closes" }]);
   await Promise.all(clients);
@@ -129,6 +131,41 @@ test.each(times)("SIGTERM under load: what was accepted is answered, and it exit
     queue_ms: expect.any(Number),
   });
 });
+
+/** Models enough that most of a start is opening them. */
+const MODELS = 12;
+const moments = sized(4, 60);
+test(`${moments} moments of a start at which one signal comes, or two: exit code 0 or the signal's own death, and no other`, async () => {
+  const repository = join(built.folder, "repository");
+  await mkdir(repository);
+  for (let i = 0; i < MODELS; i++) await writeFile(join(repository, `toy-${i}.onnx`), toyModel());
+  const start = () => subspan("repository", "--port", "0", "--workers", "2");
+  const began = performance.now();
+  const whole = start();
+  await listening(whole);
+  const took = performance.now() - began;
+  whole.child.kill("SIGTERM");
+  expect(await whole.ended).toBe(0);
+  const ends = [];
+  for (let i = 0; i < moments; i++) {
+    for (const signals of [1, 2]) {
+      const { child, said, ended } = start();
+      await wait((took * (i + 0.5)) / moments);
+      for (let left = signals; left > 0 && child.exitCode === null; left--) {
+        child.kill("SIGTERM");
+        await wait(20);
+      }
+      const code = await ended;
+      const handled = said.stderr !== "";
+      expect(said.stderr).toBe(handled ? "stopping; once more stops at once\n" : "");
+      if (signals === 1)
+        expect(code, `signal ${i}`).toBe(handled ? 0 : "SIGTERM"); // it comes before the program listens to signals
+      else expect([0, "SIGTERM"]).toContain(code);
+      ends.push(`${code} of ${signals}`);
+    }
+  }
+  if (moments > 4) expect(new Set(ends)).toEqual(new Set(["0 of 1", "SIGTERM of 1", "0 of 2", "SIGTERM of 2"]));
+}, 300_000);
 
 test.each([
   [["toy.onnx", "--token-file", "none.txt"], 2, "token file: ENOENT"],

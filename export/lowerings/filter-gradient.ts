@@ -47,8 +47,8 @@ function inWholeBlocks({ batch, inChannels, outChannels, axes }: Convolution, bl
 }
 
 /**
- * The filter gradient over blocks, a convolution for each row kh of the filter: batch and rows are its channels, columns and
- * channels of x its image, dy its filters of as many rows as dy has columns.
+ * The filter gradient over blocks, a convolution for each row kh of the filter: batch and rows are its channels, columns and a
+ * block of channels of x an image, dy its filters of as many rows as dy has columns.
  *
  *     dW[kh, kw, i, o] = sum over (n, h), w of x[(n, s h + kh), s w + kw, i] dy[o, (n, h), w]
  *
@@ -67,19 +67,28 @@ function blockedCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Conv
   });
   const parts = reshape(rows, [blocks, o / block, height.count * width.count * block * block]);
   const filters = reshape(g.node("Transpose", [parts], { perm: [1, 0, 2] }), [o, n * height.count, width.count, 1]);
-  // [n, h, w, i] -> [blocks of n, h, w, i, block of n]
-  const images = g.node(`${NCHWC}:ReorderInput`, [reshape(x.name, [1, n, height.size * width.size * i, 1])], {
-    channels_last: 0,
-  });
-  const flat = reshape(images, [blocks, height.size, width.size * i * block]);
-  const attributes = { ...attributesOf([correlated(width), still(i)], 1), group: 1 };
+  // [n, i / lanes, h, w, lanes] -> [blocks of n, i / lanes, h, w, lanes, block of n] -> i / lanes in front, as images
+  const lanes = i % block === 0 ? block : i;
+  const images = i / lanes;
+  const source = lanes === block ? blocked(x, block).name : x.name;
+  const size = height.size * width.size * lanes;
+  const inner = g.node(`${NCHWC}:ReorderInput`, [reshape(source, [1, n, images * size, 1])], { channels_last: 0 });
+  const apart = transposed(
+    g,
+    reshape(inner, [blocks, images, size * block]),
+    [blocks, images, size * block],
+    [1, 0, 2],
+  );
+  const flat = reshape(apart, [images * blocks, height.size, width.size * lanes * block]);
+  const attributes = { ...attributesOf([correlated(width), still(lanes)], 1), group: 1 };
   const found = Array.from({ length: height.taps }, (_, tap) => {
-    const image = reshape(rowsOf(g, flat, height, tap), [1, n * height.count, width.size, i]);
+    const image = reshape(rowsOf(g, flat, height, tap), [images, n * height.count, width.size, lanes]);
     return g.node(`${NCHWC}:Conv`, [image, filters], attributes);
   });
   const all = found.length === 1 ? (found[0] as string) : g.node("Concat", found, { axis: 0 });
   const gradient = g.node(`${NCHWC}:ReorderOutput`, [all], { channels: o, channels_last: 1 });
-  return reshape(gradient, [height.taps, width.taps, i, o]);
+  const shape = [height.taps, images, width.taps, lanes * o];
+  return reshape(transposed(g, reshape(gradient, shape), shape, [0, 2, 1, 3]), [height.taps, width.taps, i, o]);
 }
 
 /**

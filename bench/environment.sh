@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv/bench, the Python environment of the PyTorch peer in bench/peers. Safe to run again: done is done.
+# Makes .venv/bench, the Python environment of the PyTorch peers in bench/peers, NumPy included. Safe to run again: done is done.
 #
 #   bench/environment.sh            the first route that gives an importable torch
 #   bench/environment.sh debian     only that route: lean, full or debian
@@ -13,6 +13,7 @@
 set -euo pipefail
 
 readonly TORCH=2.15.0        # verified; where the index lacks it for this Python, the newest it has
+readonly NUMPY=2.4.6         # the route debian has Debian's, which its torch was built for
 readonly NEEDED_GB=7         # free space while installing; 4.1 GB stay
 readonly STEP_SECONDS=1200   # no step may take longer
 
@@ -25,6 +26,10 @@ free_gb() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1048576) }'; }
 pip_install() {
   timeout "$STEP_SECONDS" "$VENV/bin/python" -m pip --disable-pip-version-check install \
     --quiet --no-cache-dir --no-warn-conflicts "$@"
+}
+add_numpy() {
+  "$VENV/bin/python" -c 'import numpy' 2> /dev/null || pip_install "numpy==$NUMPY" ||
+    { say "numpy $NUMPY: not to be had, trying the newest"; pip_install numpy; }
 }
 torch_version() { "$VENV/bin/python" -W ignore -c 'import torch; torch.ones(2).sum(); print(torch.__version__)'; }
 
@@ -78,11 +83,11 @@ full() { enough_space && fresh_venv python3 && install_torch; }
 
 debian() {
   command -v apt-get > /dev/null || { say "no apt-get"; return 1; }
-  if ! /usr/bin/python3 -c 'import torch' 2> /dev/null; then
-    [[ $(id -u) == 0 ]] || { say "installing python3-torch needs root: apt-get install python3-torch"; return 1; }
+  if ! /usr/bin/python3 -c 'import numpy, torch' 2> /dev/null; then
+    [[ $(id -u) == 0 ]] || { say "installing needs root: apt-get install python3-torch python3-numpy"; return 1; }
     timeout "$STEP_SECONDS" apt-get update -qq >&2 || return 1
     DEBIAN_FRONTEND=noninteractive timeout "$STEP_SECONDS" \
-      apt-get install -qq --no-install-recommends python3-torch >&2 || return 1
+      apt-get install -qq --no-install-recommends python3-torch python3-numpy >&2 || return 1
   fi
   fresh_venv /usr/bin/python3 --system-site-packages
 }
@@ -95,13 +100,14 @@ case $wanted in
 esac
 
 if [[ -f $DONE && -x $VENV/bin/python && ($wanted == any || $(< "$DONE") == *"route: $wanted") ]]; then
+  add_numpy
   cat "$DONE"
   exit 0
 fi
 
 for route in "${routes[@]}"; do
   say "route $route ..."
-  if "$route" && version=$(torch_version); then
+  if "$route" && add_numpy && version=$(torch_version); then
     echo "torch $version, route: $route" | tee "$DONE"
     exit 0
   fi

@@ -3,11 +3,11 @@
 JSON lines, as `serve.py`:
 
     in   {"graph": "graph.json", "weights": "weights.bin", "images": "images.bin", "shape": [256, 28, 28, 1], "threads": 2}
-    out  {"engine": "PyTorch 2.15.0", "labels": [...]}
+    out  {"engine": "PyTorch 2.15.0 eager", "labels": [...]}
     in   {"rounds": 5}       out  {"milliseconds": [40.1, ...]}
 
 graph.json: {"input": name, "label": name, "nodes": [{"op", "inputs", "outputs", "attributes"}], "tensors": {name:
-{"dtype", "shape", "offset"}}}. Index arithmetic is torch's too: NumPy is not needed.
+{"dtype", "shape", "offset"}}}. Index arithmetic is torch's too; with NumPy it is in `assign_numpy.py`, written by hand.
 """
 
 import json
@@ -151,17 +151,12 @@ OPERATORS["Unsqueeze"] = unsqueeze
 class Assignment:
     def __init__(self, graph, weights, images, shape, threads):
         torch.set_num_threads(threads)
-        with open(graph) as file:
-            self.graph = json.load(file)
-        with open(weights, "rb") as file:
-            data = bytearray(file.read())
-        self.tensors = {name: tensor_of(data, **rest) for name, rest in self.graph["tensors"].items()}
+        self.graph, self.tensors = read_graph(graph, weights)
         missing = sorted({node["op"] for node in self.graph["nodes"]} - OPERATORS.keys())
         if missing:
             raise ValueError(f"operators without a row here: {', '.join(missing)}")
         self.nodes = [self.node(**node) for node in self.graph["nodes"]]
-        with open(images, "rb") as file:
-            self.images = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).reshape(shape)
+        self.images = read_images(images, shape)
 
     def node(self, op, inputs, outputs, attributes):
         for name, value in attributes.items():
@@ -187,13 +182,28 @@ def tensor_of(data, dtype, shape, offset):
     return torch.frombuffer(data, dtype=DTYPES[dtype], count=count, offset=offset).reshape(shape)
 
 
-def main():
+def read_graph(graph, weights):
+    """The graph as it was written, and its constants as tensors by their names."""
+    with open(graph) as file:
+        graph = json.load(file)
+    with open(weights, "rb") as file:
+        data = bytearray(file.read())
+    return graph, {name: tensor_of(data, **rest) for name, rest in graph["tensors"].items()}
+
+
+def read_images(path, shape):
+    with open(path, "rb") as file:
+        return torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).reshape(shape)
+
+
+def serve(make, engine):
+    """Answers by what `make(graph, weights, images, shape, threads)` gives, whose `run()` returns labels."""
     assignment = None
     for line in sys.stdin:
         request = json.loads(line)
         if assignment is None:
-            assignment = Assignment(**request)
-            answer = {"engine": f"PyTorch {torch.__version__.split('+')[0]}", "labels": assignment.run().tolist()}
+            assignment = make(**request)
+            answer = {"engine": engine, "labels": assignment.run().tolist()}
         else:
             milliseconds = []
             for _ in range(request["rounds"]):
@@ -204,5 +214,7 @@ def main():
         print(json.dumps(answer), flush=True)
 
 
+ENGINE = f"PyTorch {torch.__version__.split('+')[0]} eager"
+
 if __name__ == "__main__":
-    main()
+    serve(Assignment, ENGINE)

@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 
-warnings.filterwarnings("ignore", message="Failed to initialize NumPy")  # not needed, not installed
+warnings.filterwarnings("ignore", message="Failed to initialize NumPy")  # not needed here
 logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # nor is triton
 
 import torch

@@ -210,7 +210,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (assignment === undefined) {
     const version = await open();
     if (version !== undefined) assignment = new Assignment(request);
-    const engine = version && `tfjs-node ${tf.version_core}`;
+    const engine = version && `tfjs-node ${tf.version_core} eager`;
     console.log(JSON.stringify({ engine, labels: assignment?.run() }));
   } else {
     const milliseconds: number[] = [];

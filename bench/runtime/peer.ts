@@ -1,4 +1,7 @@
-/** A clusterer's graph in another engine, node by node: PyTorch by bench/peers/assign.py, tfjs-node by tfjs-assign.ts. */
+/**
+ * A clusterer's assignment in another engine: its graph node by node in PyTorch (bench/peers/assign.py) and tfjs-node
+ * (tfjs-assign.ts), or written by hand in PyTorch and NumPy (assign_numpy.py).
+ */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -10,8 +13,10 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type AttributeProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
 
 const PYTHON = ".venv/bench/bin/python";
+const python = (script: string) => () => (existsSync(PYTHON) ? [PYTHON, `bench/peers/${script}`] : undefined);
 const PEERS = {
-  pytorch: () => (existsSync(PYTHON) ? [PYTHON, "bench/peers/assign.py"] : undefined),
+  pytorch: python("assign.py"),
+  numpy: python("assign_numpy.py"),
   tfjs: () => [process.execPath, fileURLToPath(new URL("../peers/tfjs-assign.js", import.meta.url))],
 } as const;
 export type PeerName = keyof typeof PEERS;
@@ -39,7 +44,13 @@ export async function openPeer(
   const { json, bytes } = graphJson(model);
   await Promise.all([writeFile(graph!, json), writeFile(weights!, bytes), writeFile(pixels!, images.data)]);
   const [program, ...argv] = command as [string, ...string[]];
-  const env = { ...process.env, TF_NUM_INTRAOP_THREADS: `${threads}`, TF_CPP_MIN_LOG_LEVEL: "3" };
+  const count = `${threads}`;
+  const env = {
+    ...process.env,
+    OPENBLAS_NUM_THREADS: count,
+    TF_NUM_INTRAOP_THREADS: count,
+    TF_CPP_MIN_LOG_LEVEL: "3",
+  };
   const child = spawn(program, argv, { stdio: ["pipe", "pipe", "inherit"], env });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ask = async (request: object) => {

@@ -67,44 +67,82 @@ function blockedCorrelation(g: Graph, x: Operand, dy: Operand, convolution: Conv
   });
   const parts = reshape(rows, [blocks, o / block, height.count * width.count * block * block]);
   const filters = reshape(g.node("Transpose", [parts], { perm: [1, 0, 2] }), [o, n * height.count, width.count, 1]);
-  // [n, i / lanes, h, w, lanes] -> [blocks of n, i / lanes, h, w, lanes, block of n] -> i / lanes in front, as images
+  // [n, images, h, w, lanes] -> [blocks of n, images, h, w, lanes, block of n]
   const lanes = i % block === 0 ? block : i;
   const images = i / lanes;
   const source = lanes === block ? blocked(x, block).name : x.name;
-  const size = height.size * width.size * lanes;
-  const inner = g.node(`${NCHWC}:ReorderInput`, [reshape(source, [1, n, images * size, 1])], { channels_last: 0 });
-  const apart = transposed(
-    g,
-    reshape(inner, [blocks, images, size * block]),
-    [blocks, images, size * block],
-    [1, 0, 2],
-  );
-  const flat = reshape(apart, [images * blocks, height.size, width.size * lanes * block]);
+  const run = width.size * lanes * block;
+  const all = [1, n, images * height.size * width.size * lanes, 1];
+  const inner = g.node(`${NCHWC}:ReorderInput`, [reshape(source, all)], { channels_last: 0 });
   const attributes = { ...attributesOf([correlated(width), still(lanes)], 1), group: 1 };
-  const found = Array.from({ length: height.taps }, (_, tap) => {
-    const image = reshape(rowsOf(g, flat, height, tap), [images, n * height.count, width.size, lanes]);
-    return g.node(`${NCHWC}:Conv`, [image, filters], attributes);
-  });
-  const all = found.length === 1 ? (found[0] as string) : g.node("Concat", found, { axis: 0 });
-  const gradient = g.node(`${NCHWC}:ReorderOutput`, [all], { channels: o, channels_last: 1 });
+  const product = (rows: string, count: number) =>
+    g.node(`${NCHWC}:Conv`, [reshape(rows, [count, n * height.count, width.size, lanes]), filters], attributes);
+  const found = byRows(g, inner, [blocks, images, run], height, product);
+  const taps = found.length === 1 ? (found[0] as string) : g.node("Concat", found, { axis: 0 });
+  const gradient = g.node(`${NCHWC}:ReorderOutput`, [taps], { channels: o, channels_last: 1 });
   const shape = [height.taps, images, width.taps, lanes * o];
   return reshape(transposed(g, reshape(gradient, shape), shape, [0, 2, 1, 3]), [height.taps, width.taps, i, o]);
 }
 
 /**
- * The rows of images [n, h, ...] that a tap of the filter meets, zeros where there are none: one a window. Taps a stride apart meet the
- * same rows, moved by one or more: they share what is taken out, and a Pad moves it.
+ * `product` of the rows that each tap of the filter meets, zeros where there are none: one a window, of images in front of blocks.
+ * Where strides divide the rows, rows a stride apart lie together: one product has all taps that meet them unmoved.
+ *
+ * @param name - [blocks, images, size, run], in any shape.
  */
-function rowsOf(g: Graph, images: string, windows: Windows, tap: number): string {
-  const { size, count, stride, dilation, before } = windows;
+function byRows(
+  g: Graph,
+  name: string,
+  [blocks, images, run]: readonly [number, number, number],
+  windows: Windows,
+  product: (rows: string, count: number) => string,
+): readonly string[] {
+  const { size, count, stride, taps } = windows;
+  const met = Array.from({ length: taps }, (_, tap) => rowsMet(windows, tap));
+  const unmoved = Array.from({ length: stride }, (_, phase) =>
+    met.findIndex((m) => m.phase === phase && m.front === 0),
+  );
+  if (stride === 1 || size !== stride * count || unmoved.includes(-1)) {
+    const shape = [blocks, images, size * run];
+    const rows = g.node("Reshape", [
+      transposed(g, g.node("Reshape", [name, g.int64(shape)]), shape, [1, 0, 2]),
+      g.int64([images * blocks, size, run]),
+    ]);
+    return met.map((own) => product(moved(g, strided(g, rows, windows, own.phase), own), images));
+  }
+  const shape = [blocks, images, count, stride, run];
+  const phases = transposed(g, g.node("Reshape", [name, g.int64(shape)]), shape, [3, 1, 0, 2, 4]);
+  const parts = g.split("Split", [product(phases, stride * images)], stride, { axis: 0 });
+  const rows = g.node("Reshape", [phases, g.int64([stride, images * blocks, count, run])]);
+  return met.map((own, tap) => {
+    if (unmoved[own.phase] === tap) return parts[own.phase] as string;
+    const others = [-own.phase, 0, own.front, 0, own.phase + 1 - stride, 0, own.back, 0];
+    return product(g.node("Pad", [rows, g.int64(others)]), images);
+  });
+}
+
+/** Where the rows that a tap meets begin, modulo the stride, and how many of them are zeros in front and behind; below 0, left out. */
+interface RowsMet {
+  readonly phase: number;
+  readonly front: number;
+  readonly back: number;
+}
+
+function rowsMet({ size, count, stride, dilation, before }: Windows, tap: number): RowsMet {
   const first = dilation * tap - before;
   const phase = ((first % stride) + stride) % stride;
-  const parts = [[phase], [size], [1], [stride]].map((part) => g.int64(part));
-  const every = stride === 1 ? images : g.node("Slice", [images, ...parts]);
   const front = (phase - first) / stride;
-  const back = count - front - Math.ceil((size - phase) / stride);
-  return front === 0 && back === 0 ? every : g.node("Pad", [every, g.int64([0, front, 0, 0, back, 0])]);
+  return { phase, front, back: count - front - Math.ceil((size - phase) / stride) };
 }
+
+/** Every stride-th row of [images, size, run]. */
+function strided(g: Graph, rows: string, { size, stride }: Windows, phase: number): string {
+  if (stride === 1) return rows;
+  return g.node("Slice", [rows, ...[[phase], [size], [1], [stride]].map((part) => g.int64(part))]);
+}
+
+const moved = (g: Graph, rows: string, { front, back }: RowsMet) =>
+  front === 0 && back === 0 ? rows : g.node("Pad", [rows, g.int64([0, front, 0, 0, back, 0])]);
 
 /** Windows as long as the output, as many as taps. */
 function correlated({ count, taps, stride, dilation, ...axis }: Windows): Windows {

@@ -2,7 +2,8 @@ import { backend_util } from "@tensorflow/tfjs-core";
 import { applied, lowering } from "../lowering.ts";
 import type { Operand } from "../value.ts";
 import { type FusedAttributes, type FusedInputs, fused } from "./activation.ts";
-import { type Convolution, convolutionForm } from "./convolution-forms.ts";
+import { convolutionForm } from "./convolution-blocks.ts";
+import type { Convolution } from "./convolution-forms.ts";
 import { filterGradient } from "./filter-gradient.ts";
 import { type Size2, type Size4, windowsOf } from "./windows.ts";
 

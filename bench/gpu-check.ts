@@ -1,40 +1,29 @@
 /**
- * What only a machine with a GPU can show: parity and throughput of a bundle on every device that Node offers, against the CPU.
- * `npm run gpu-check [-- BUNDLE... --rounds 15]` (bundles/digits unless said). Without a GPU it says so, device by device, and ends with 1.
+ * What only a machine with a GPU can show: parity and throughput of every variant of a bundle on every device that Node offers,
+ * against fp32 on the CPU. `npm run gpu-check [-- BUNDLE... --rounds 15 --samples 1000]` (bundles/digits unless said). Without a
+ * GPU it says so, device by device, compares the variants on the CPU, and ends with 1.
  */
 import { parseArgs } from "node:util";
-import { type Device, loadClusterer, readBundle, SubspanError } from "../runtime/node.ts";
+import { type Comparison, compareOutputs, LEAST_AGREEMENT } from "../export/index.ts";
+import { type Device, loadClusterer, type OutputName, readManifest, SubspanError } from "../runtime/node.ts";
+import { part, type Samples, unseen } from "./runtime/samples.ts";
 
-const OUTPUTS = ["label", "confidence", "novelty", "probabilities", "embedding", "latent"] as const;
-const GPUS = ["cuda", "webgpu"] as const satisfies readonly Device[];
+const DEVICES = ["cpu", "cuda", "webgpu"] as const satisfies readonly Device[];
+const PRECISIONS = ["fp32", "fp16", "int8"] as const;
 const BATCHES = [1, 7, 256] as const;
+/** Labels of a batch size are compared on at most so many batches. */
+const MOST_BATCHES = 40;
+/** How far numbers of fp32 may be from the CPU's. Of the others labels alone count. */
 const PARITY = 1e-4;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "15" } },
+  options: { rounds: { type: "string", default: "15" }, samples: { type: "string", default: "1000" } },
 });
-const rounds = Number(values.rounds);
+const [rounds, count] = [Number(values.rounds), Number(values.samples)];
 const bundles = positionals.length > 0 ? positionals : ["bundles/digits"];
 
 type Clusterer = Awaited<ReturnType<typeof loadClusterer>>;
-type Samples = { readonly data: Uint8Array | Float32Array; readonly shape: readonly number[] };
-
-/** Samples of noise: what is compared is arithmetic, not what was learnt. */
-function noise({ input }: Clusterer["info"]["manifest"], count: number): Samples {
-  const sample = input.shape.slice(1).map(Number);
-  const length = sample.reduce((a, b) => a * b, count);
-  let state = 7;
-  const next = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-  const data =
-    input.dtype === "uint8"
-      ? Uint8Array.from({ length }, () => 256 * next())
-      : Float32Array.from({ length }, () => 2 * next() - 1);
-  return { data, shape: [count, ...sample] };
-}
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 
@@ -48,70 +37,82 @@ async function milliseconds(clusterer: Clusterer, samples: Samples): Promise<num
   return median(times);
 }
 
-/** Labels that differ though their two likeliest clusters are further apart than ties, and the greatest difference. */
-async function compare(ours: Clusterer, cpu: Clusterer, samples: Samples) {
-  const outputs = OUTPUTS.filter((name) => cpu.info.manifest.outputs.some((output) => output.name === name));
-  const [a, b] = await Promise.all([ours, cpu].map((clusterer) => clusterer.assign(samples, { outputs })));
-  if (a === undefined || b === undefined) throw new Error("two answers were asked for");
-  const { data, shape } = b.probabilities;
-  const clusters = shape[1] as number;
-  const labels = a.label.filter((label, i) => {
-    const [first = 0, second = 0] = data.slice(i * clusters, (i + 1) * clusters).sort((x, y) => y - x);
-    return label !== b.label[i] && first - second > PARITY;
-  }).length;
-  let greatest = 0;
-  for (const name of outputs.filter((name) => name !== "label")) {
-    const numbers = (value: Float32Array | Int32Array | { readonly data: Float32Array }) =>
-      "data" in value ? value.data : value;
-    const theirs = numbers(b[name]);
-    numbers(a[name]).forEach((value, i) => {
-      greatest = Math.max(greatest, Math.abs(value - (theirs[i] as number)));
-    });
-  }
-  return { labels, greatest };
+/** All outputs in batches of a size, as the comparison reads them. */
+async function outputsOf(clusterer: Clusterer, samples: Samples, batchSize: number) {
+  const outputs = clusterer.info.manifest.outputs.map(({ name }) => name as OutputName);
+  const answer = await clusterer.assign(samples, { outputs, batchSize });
+  return Object.fromEntries(
+    outputs.map((name) => {
+      const value = answer[name];
+      return [name, "shape" in value ? value : { data: value, shape: [value.length] }];
+    }),
+  );
 }
 
+/** What is wrong with a variant on a device, in words, or nothing. */
+function faultOf(precision: (typeof PRECISIONS)[number], compared: readonly Comparison[]): string | undefined {
+  if (precision === "fp32") {
+    if (compared.some(({ labelAgreementOutsideTies: agreement }) => agreement < 1)) return "labels differ";
+    const farthest = Math.max(...compared.map(greatest));
+    return farthest <= PARITY ? undefined : `${farthest.toExponential(1)} apart, at most ${PARITY} is allowed`;
+  }
+  const all = compared.reduce((sum, { samples }) => sum + samples, 0);
+  const equal = compared.reduce((sum, { samples, labelAgreement }) => sum + samples * labelAgreement, 0);
+  const least = LEAST_AGREEMENT[precision];
+  return equal / all >= least
+    ? undefined
+    : `${percent(equal / all)} of labels are fp32's, at least ${percent(least)} must be`;
+}
+
+const greatest = ({ outputs }: Comparison) => Math.max(...Object.values(outputs).map(({ maxAbs }) => maxAbs));
+const percent = (share: number) => `${Number((100 * share).toFixed(2))} %`;
+
 let found = 0;
-let wrong = 0;
+const faults: string[] = [];
 const rows: string[] = [];
 for (const path of bundles) {
-  const bundle = await readBundle(path);
+  const bundle = await readManifest(path);
+  const { name, method, input } = bundle.manifest;
+  const there = bundle.files.map((file) => file.path);
+  const samples = await unseen(count, input);
   const cpu = await loadClusterer(bundle, { device: "cpu", strict: true });
-  const { name, method } = cpu.info.manifest;
   const onCpu = new Map<number, number>();
-  for (const batch of BATCHES) onCpu.set(batch, await milliseconds(cpu, noise(cpu.info.manifest, batch)));
-  for (const device of GPUS) {
-    try {
-      const gpu = await loadClusterer(bundle, { device, strict: true });
-      found++;
-      for (const batch of BATCHES) {
-        const samples = noise(cpu.info.manifest, batch);
-        const { labels, greatest } = await compare(gpu, cpu, samples);
-        const took = await milliseconds(gpu, samples);
-        const equal = labels === 0 && greatest <= PARITY;
-        if (!equal) wrong++;
-        const ratio = ((onCpu.get(batch) as number) / took).toFixed(2);
-        const rate = Math.round((1000 * batch) / took).toLocaleString("en");
-        rows.push(
-          `| ${[name, method, device, batch, equal ? "equal" : `${labels} labels differ`, greatest.toExponential(1), took.toPrecision(3), rate, ratio].join(" | ")} |`,
-        );
+  for (const precision of PRECISIONS) {
+    if (precision !== "fp32" && !there.includes(`model.${precision}.onnx`)) continue;
+    for (const device of DEVICES) {
+      try {
+        const clusterer = await loadClusterer(bundle, { device, strict: true, dtype: precision });
+        if (device !== "cpu") found++;
+        const compared: Comparison[] = [];
+        for (const batch of BATCHES.filter((batch) => batch <= count)) {
+          const some = part(samples, 0, MOST_BATCHES * batch);
+          const [expected, got] = [await outputsOf(cpu, some, batch), await outputsOf(clusterer, some, batch)];
+          const comparison = compareOutputs("fp32 on the CPU", expected, got);
+          const took = await milliseconds(clusterer, part(samples, 0, batch));
+          if (!onCpu.has(batch)) onCpu.set(batch, took);
+          const ratio = ((onCpu.get(batch) as number) / took).toFixed(2);
+          const rate = Math.round((1000 * batch) / took).toLocaleString("en");
+          const labels = `${percent(comparison.labelAgreement)} of ${comparison.samples}`;
+          const figures = [labels, greatest(comparison).toExponential(1), took.toPrecision(3), rate, ratio];
+          rows.push(`| ${[name, method, precision, device, batch, ...figures].join(" | ")} |`);
+          compared.push(comparison);
+        }
+        const fault = faultOf(precision, compared);
+        if (fault !== undefined) faults.push(`${name}, ${precision} on ${device}: ${fault}`);
+        await clusterer.dispose();
+      } catch (error) {
+        if (!(error instanceof SubspanError)) throw error;
+        if (error.code === "DEVICE_UNAVAILABLE")
+          console.log(`${name}: no ${precision} on ${device} here: ${error.message}`);
+        else faults.push(`${name}, ${precision} on ${device}: ${error.message}`);
       }
-      await gpu.dispose();
-    } catch (error) {
-      if (!(error instanceof SubspanError) || error.code !== "DEVICE_UNAVAILABLE") throw error;
-      console.log(`${name}: no ${device} here: ${error.message}`);
     }
   }
   await cpu.dispose();
 }
-if (found === 0) {
-  console.log("There is no GPU on this machine that ONNX Runtime can use: nothing was compared, nothing is shown.");
-  process.exitCode = 1;
-} else {
-  console.log("| bundle | method | device | batch | labels | max difference | ms | samples a second | x CPU |");
-  console.log(`|${" --- |".repeat(9)}\n${rows.join("\n")}`);
-  if (wrong > 0) {
-    console.log(`${wrong} comparisons beyond ${PARITY}.`);
-    process.exitCode = 1;
-  }
-}
+const head = ["bundle", "method", "variant", "device", "batch", "labels as fp32's on the CPU", "max difference"];
+console.log(`| ${[...head, "ms", "samples a second", "x fp32 on the CPU"].join(" | ")} |`);
+console.log(`|${" --- |".repeat(head.length + 3)}\n${rows.join("\n")}`);
+for (const fault of faults) console.log(fault);
+if (found === 0) console.log("There is no GPU on this machine that ONNX Runtime can use: only the CPU is shown.");
+if (found === 0 || faults.length > 0) process.exitCode = 1;

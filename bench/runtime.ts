@@ -11,10 +11,10 @@ import { parseArgs } from "node:util";
 import * as ort from "onnxruntime-node";
 import { compareOutputs } from "../export/index.ts";
 import { loadClusterer } from "../runtime/node.ts";
-import { loadSource } from "../train/data/index.ts";
 import { browserFigures } from "./runtime/browser.ts";
 import { flopsOf } from "./runtime/flops.ts";
 import { openPeer, type PeerName } from "./runtime/peer.ts";
+import { noise, unseen } from "./runtime/samples.ts";
 import { classifier, SIDE, TRANSFORMERS_VERSION } from "./runtime/transformers.ts";
 
 const { values: options } = parseArgs({
@@ -33,7 +33,6 @@ const skipped = new Set(options.skip.split(","));
 const rounds = Number(options.rounds);
 
 type Row = readonly [what: string, found: string, goal: string];
-type Images = { readonly data: Uint8Array; readonly shape: readonly number[] };
 
 const rowsOf = (data: Int32Array) => ({ data, shape: [data.length] });
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
@@ -55,34 +54,16 @@ async function settled(run: () => Promise<unknown>): Promise<number> {
   return timed(run);
 }
 
-/** n images whose pixels are noise of a fixed seed. */
-function noise(n: number, sample: readonly number[]): Images {
-  const data = new Uint8Array(n * sample.reduce((a, b) => a * b, 1));
-  let state = 1;
-  for (let i = 0; i < data.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    data[i] = state >>> 24;
-  }
-  return { data, shape: [n, ...sample] };
-}
-
-/** n unseen digits where they fit, so that equal labels say something: noise is all of one cluster. */
-async function pictures(n: number, sample: readonly number[]): Promise<Images> {
-  if (sample.join() !== "28,28,1") return noise(n, sample);
-  const { samples } = await loadSource("digits:unseen");
-  return { data: samples.data.slice(0, n * 784) as Uint8Array, shape: [n, ...sample] };
-}
-
 /** What `assign` adds to the bare run, in turns, and what other engines take for the same. */
-async function assignRows(sample: readonly number[]): Promise<Row[]> {
+async function assignRows(): Promise<Row[]> {
   const model = readFileSync(join(options.bundle, "model.onnx"));
   const threads = cpus().length;
   const session = await ort.InferenceSession.create(model, { logSeverityLevel: 3, intraOpNumThreads: threads });
   const clusterer = await loadClusterer(options.bundle, { device: "cpu", threads });
   const turns = async (batch: number, count: number) => {
-    const { data, shape } = noise(batch, sample);
+    const { data, shape } = noise(batch, manifest.input);
     const bare = () =>
-      session.run({ [clusterer.info.manifest.input.name]: new ort.Tensor("uint8", data, shape) }, FETCHES);
+      session.run({ [manifest.input.name]: new ort.Tensor(manifest.input.dtype, data, shape) }, FETCHES);
     const ours = () => clusterer.assign({ data, shape });
     const times = { bare: [] as number[], ours: [] as number[] };
     for (let i = 0; i < count + 3; i++) {
@@ -101,7 +82,7 @@ async function assignRows(sample: readonly number[]): Promise<Row[]> {
     ["Node, batch 256", `${ms(large.ours)}, ${perSecond(256_000 / large.ours)}; ${overhead}`, "<= 3 %"],
     ["Node, batch 1, p50", `${ms(small.ours)}; ${ms(small.ours - small.bare)} over session.run`, "<= 0.6 ms added"],
   ];
-  const images = await pictures(256, sample);
+  const images = await unseen(256, manifest.input);
   const { label, probabilities } = await clusterer.assign(images, { outputs: ["label", "probabilities"] });
   const answer = { label: rowsOf(label), probabilities };
   const isByHand = manifest.method === "dscdan" && manifest.readout === "nystrom";
@@ -132,10 +113,10 @@ async function assignRows(sample: readonly number[]): Promise<Row[]> {
 }
 
 /** A long stream through `assignStream`: memory must not grow with it. */
-async function streamRow(sample: readonly number[]): Promise<Row> {
+async function streamRow(): Promise<Row> {
   const total = Number(options.samples);
   const clusterer = await loadClusterer(options.bundle, { device: "cpu" });
-  const chunk = noise(1000, sample);
+  const chunk = noise(1000, manifest.input);
   function* source() {
     for (let sent = 0; sent < total; sent += 1000) yield chunk;
   }
@@ -164,9 +145,10 @@ async function streamRow(sample: readonly number[]): Promise<Row> {
 async function browserRows(sample: readonly number[]): Promise<Row[]> {
   const theirs = skipped.has("transformers") ? undefined : classifier();
   const { cold, warm, rate } = await browserFigures(options.bundle, sample, Math.min(rounds, 7), theirs);
-  const { name } = manifest.input;
   const model = readFileSync(join(options.bundle, "model.onnx"));
-  const flops = await flopsOf(model, { [name]: new ort.Tensor("uint8", noise(1, sample).data, [1, ...sample]) });
+  const { name, dtype } = manifest.input;
+  const { data, shape } = noise(1, manifest.input);
+  const flops = await flopsOf(model, { [name]: new ort.Tensor(dtype, data, shape) });
   const pixels = new ort.Tensor(new Float32Array(3 * SIDE * SIDE), [1, 3, SIDE, SIDE]);
   const flopsOfTheirs = theirs && (await flopsOf(theirs, { pixel_values: pixels }));
   const rows: Row[] = [
@@ -195,8 +177,8 @@ const { manifest, device } = probe.info;
 await probe.dispose();
 const sample = manifest.input.shape.slice(1).map(Number);
 const rows: Row[] = [
-  ...(await assignRows(sample)),
-  ...(skipped.has("stream") ? [] : [await streamRow(sample)]),
+  ...(await assignRows()),
+  ...(skipped.has("stream") ? [] : [await streamRow()]),
   ...(skipped.has("browser") ? [] : await browserRows(sample)),
 ];
 const table = [["", "found", "goal"], ["---", "---", "---"], ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");

@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type AttributeProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
+import type { Samples } from "./samples.ts";
 
 const PYTHON = ".venv/bench/bin/python";
 const python = (script: string) => () => (existsSync(PYTHON) ? [PYTHON, `bench/peers/${script}`] : undefined);
@@ -34,7 +35,7 @@ export interface AssigningPeer {
 export async function openPeer(
   name: PeerName,
   model: Uint8Array,
-  images: { readonly data: Uint8Array; readonly shape: readonly number[] },
+  images: Samples,
   threads: number,
 ): Promise<AssigningPeer | undefined> {
   const command = PEERS[name]();

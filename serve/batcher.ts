@@ -86,7 +86,7 @@ export class Batcher {
    * @throws {HttpProblem} 429 if the queue is full, 503 if it waited too long or its worker died, 499 if dropped.
    */
   submit(request: Request, onCancel: (cancel: () => void) => void): Promise<Answered> {
-    const { size } = request.body;
+    const { held } = request.body;
     const answered = new Promise<Answered>((resolve, reject) => {
       const { queueRequests, queueMs } = this.#options.limits;
       if (this.#waiting >= queueRequests)
@@ -97,7 +97,7 @@ export class Batcher {
       this.#add(entry);
       onCancel(() => this.#drop(entry, 499, "the client left"));
     });
-    return answered.finally(() => this.#budget.give(size));
+    return answered.finally(() => this.#budget.give(held));
   }
 
   /** Looks for work; to be called when a worker may be free. Requests of one turn of the event loop go together. */

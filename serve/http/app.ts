@@ -161,8 +161,8 @@ function modelRoutes(parts: AppParts): Readonly<Record<string, Route>> {
 
 /** What the index is asked for: an object, or nothing. @throws {HttpProblem} 400. */
 async function indexRequest({ env }: Ctx, { budget, limits }: AppParts): Promise<{ readonly ready?: unknown }> {
-  const { pieces, size } = await readBody(env.incoming, INDEX_BYTES, budget);
-  budget.give(size);
+  const { pieces, size, held } = await readBody(env.incoming, INDEX_BYTES, budget);
+  budget.give(held);
   const json = size === 0 ? {} : parseJson(Buffer.concat(pieces), limits.jsonDepth);
   if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
   throw new HttpProblem(400, 'body: expected {"ready": true} or none');

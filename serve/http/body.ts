@@ -1,8 +1,8 @@
 import type { IncomingMessage } from "node:http";
-import { createGunzip, type Gunzip } from "node:zlib";
+import { createGunzip } from "node:zlib";
 import { HttpProblem } from "../problem.ts";
 
-/** Bytes that all requests together may hold. */
+/** Bytes that all requests together may hold: of bodies that are read, wait or run, and of answers on their way. */
 export class Budget {
   readonly #bytes: number;
   #taken = 0;
@@ -31,6 +31,8 @@ export class Budget {
 export interface Body {
   readonly pieces: readonly Uint8Array[];
   readonly size: number;
+  /** Bytes of memory it takes; segments are filled by and by. */
+  readonly held: number;
   /** Whether each piece has a buffer of its own, which may change threads. */
   readonly own: boolean;
 }
@@ -38,9 +40,15 @@ export interface Body {
 /** Up to this many bytes, in up to so many pieces, a body is kept as the socket gave it. */
 const SMALL = 2 ** 18;
 const FEW = 16;
+/** Segments grow with their body up to the largest, so that no body takes much more than twice its size. */
+const LEAST_SEGMENT = 2 ** 15;
 const SEGMENT = 2 ** 20;
+/** Bytes that a small piece may keep from being freed: headers, as a rule. */
+const SLICE = 2 ** 12;
 /** Bytes that are inflated at a time: no more than so many are held above the limit. */
 const INFLATED = 2 ** 16;
+/** Bytes that inflating takes itself: zlib's window and tables, and what goes in and out. */
+const INFLATER = 2 * INFLATED;
 
 /**
  * Reads a body whole, inflated where it came as gzip, never holding more than the limit. What it holds is taken from the
@@ -50,13 +58,18 @@ const INFLATED = 2 ** 16;
  * @throws {HttpProblem} 413 for a longer one, 415 for another encoding, 400 for one that breaks off or is not gzip, 429.
  */
 export function readBody(incoming: IncomingMessage, limit: number, budget: Budget): Promise<Body> {
-  const inflating = inflater(incoming);
+  const zipped = isZipped(incoming);
   if (Number(incoming.headers["content-length"]) > limit) throw tooLong(limit);
   if (incoming.destroyed) throw brokenOff();
+  const aside = zipped ? INFLATER : 0;
+  budget.take(aside);
+  const inflating = zipped ? createGunzip({ chunkSize: INFLATED }) : undefined;
   const source = inflating === undefined ? incoming : incoming.pipe(inflating);
   return new Promise((resolve, reject) => {
     const gathered = new Gathered();
+    let taken = 0;
     const settle = () => {
+      budget.give(aside);
       source.off("data", onData).off("end", onEnd);
       incoming.off("close", onClose).off("error", onClose);
     };
@@ -64,18 +77,19 @@ export function readBody(incoming: IncomingMessage, limit: number, budget: Budge
       settle();
       if (inflating !== undefined) incoming.unpipe(inflating);
       inflating?.destroy();
-      budget.give(gathered.size);
+      budget.give(taken);
       incoming.resume(); // what is still coming is read past, so that the answer gets through
       reject(error);
     };
     const onData = (chunk: Buffer) => {
       if (gathered.size + chunk.length > limit) return stop(tooLong(limit));
+      gathered.add(chunk);
       try {
-        budget.take(chunk.length);
+        budget.take(gathered.held - taken);
       } catch (error) {
         return stop(error);
       }
-      gathered.add(chunk);
+      taken = gathered.held;
     };
     const onEnd = () => {
       settle();
@@ -90,10 +104,10 @@ export function readBody(incoming: IncomingMessage, limit: number, budget: Budge
   });
 }
 
-/** What inflates the body of a request, if that is compressed. @throws {HttpProblem} 415 for another encoding than gzip. */
-function inflater({ headers: { "content-encoding": encoding = "identity" } }: IncomingMessage): Gunzip | undefined {
-  if (encoding.toLowerCase() === "identity") return undefined;
-  if (encoding.toLowerCase() === "gzip") return createGunzip({ chunkSize: INFLATED });
+/** Whether the body of a request is compressed. @throws {HttpProblem} 415 for another encoding than gzip. */
+function isZipped({ headers: { "content-encoding": encoding = "identity" } }: IncomingMessage): boolean {
+  if (encoding.toLowerCase() === "identity") return false;
+  if (encoding.toLowerCase() === "gzip") return true;
   const accepted = { "accept-encoding": "gzip, identity" };
   throw new HttpProblem(415, `content-encoding: expected gzip or none, got ${JSON.stringify(encoding)}`, accepted);
 }
@@ -105,6 +119,7 @@ function inflater({ headers: { "content-encoding": encoding = "identity" } }: In
 class Gathered implements Body {
   readonly pieces: Uint8Array[] = [];
   size = 0;
+  held = 0;
   own = false;
   #free = 0;
 
@@ -112,9 +127,13 @@ class Gathered implements Body {
     this.size += chunk.length;
     if (this.own) this.#copy(chunk);
     else {
-      this.pieces.push(chunk);
+      // A piece of a chunked body may be a byte of the kilobytes that were read with it.
+      const piece = chunk.buffer.byteLength > 2 * chunk.length + SLICE ? Uint8Array.from(chunk) : chunk;
+      this.pieces.push(piece);
+      this.held += piece.buffer.byteLength;
       if (this.size <= SMALL && this.pieces.length <= FEW) return;
       this.own = true;
+      this.held = 0;
       for (const piece of this.pieces.splice(0)) this.#copy(piece);
     }
   }
@@ -122,8 +141,9 @@ class Gathered implements Body {
   #copy(chunk: Uint8Array): void {
     for (let from = 0; from < chunk.length; ) {
       if (this.#free === 0) {
-        this.pieces.push(new Uint8Array(new ArrayBuffer(SEGMENT), 0, 0));
-        this.#free = SEGMENT;
+        this.#free = Math.min(Math.max(this.held, LEAST_SEGMENT), SEGMENT);
+        this.held += this.#free;
+        this.pieces.push(new Uint8Array(new ArrayBuffer(this.#free), 0, 0));
       }
       const last = this.pieces.pop()!;
       const part = chunk.subarray(from, from + this.#free);

@@ -5,6 +5,7 @@ import type { Limits } from "../limits.ts";
 import { HttpProblem } from "../problem.ts";
 import { checkAssignType, mediaType } from "../protocol/assign.ts";
 import { sampleBytes, sampleSize } from "../protocol/datatypes.ts";
+import { BESIDES } from "../protocol/json.ts";
 import type { Repository, ServedVersion } from "../repository/repository.ts";
 import type { Job } from "../workers/messages.ts";
 import { type Budget, readBody } from "./body.ts";
@@ -22,8 +23,11 @@ const HEADER_LENGTH = "inference-header-content-length";
 const JSON_TYPE = "application/json";
 const BYTES_TYPE = "application/octet-stream";
 const DEADLINE = "x-request-timeout-ms";
-/** Characters that a number in JSON takes, for a guess at how many there are. */
+/** Characters that a number in JSON takes, for a guess at how many there are; and at most, with brackets and white space. */
 const CHARACTERS = 4;
+const MOST_CHARACTERS = 64;
+/** Bytes of the JSON with rows for `assign`: every number becomes an object of its own, for tensors there is `infer`. */
+const ROWS = 2 ** 23;
 
 /** @throws {HttpProblem | SubspanError} before anything is sent; what a worker refuses is sent as it says. */
 export async function runModel(
@@ -37,7 +41,7 @@ export async function runModel(
   try {
     const job = jobOf(kind, incoming);
     const deadline = deadlineOf(incoming);
-    const body = await readBody(incoming, limits.bodyBytes, budget);
+    const body = await readBody(incoming, longestBody(model, job, limits), budget);
     const rows = guessedRows(model, job, body.size);
     const answered = await batcher.submit({ model, job, body, rows, deadline }, (cancel) => {
       if (outgoing.closed) cancel();
@@ -54,6 +58,7 @@ export async function runModel(
       headerLength === undefined
         ? { "content-type": JSON_TYPE, "server-timing": timing }
         : { "content-type": BYTES_TYPE, "server-timing": timing, "Inference-Header-Content-Length": headerLength };
+    hold(budget, answered.body.length, outgoing);
     send(outgoing, reply.status, headers, answered.body);
   } finally {
     done();
@@ -83,6 +88,30 @@ function deadlineOf({ headers }: IncomingMessage): number | undefined {
   if (asked === undefined) return undefined;
   if (typeof asked === "string" && /^\d{1,9}$/.test(asked)) return performance.now() + Number(asked);
   throw new HttpProblem(400, `${DEADLINE}: expected milliseconds, got ${JSON.stringify(asked)}`);
+}
+
+/**
+ * Bytes that a body may have: what as many samples as a request may hold take, and no more than any body. So most that is too
+ * long is refused by its header, and a few kilobytes of gzip become no gigabytes of nothing.
+ */
+function longestBody(
+  { bundle }: ServedVersion,
+  { kind, contentType, headerLength }: Omit<Job, "body">,
+  { bodyBytes, rows }: Limits,
+): number {
+  const { input } = bundle.manifest;
+  const json = BESIDES + rows * sampleSize(input.shape) * MOST_CHARACTERS;
+  if (headerLength !== undefined)
+    return Math.min(bodyBytes, Math.min(headerLength, json) + rows * sampleBytes(input) + BESIDES);
+  if (kind === "infer") return Math.min(bodyBytes, json);
+  return mediaType(contentType) === JSON_TYPE ? Math.min(bodyBytes, json, ROWS) : bodyBytes;
+}
+
+/** Takes the bytes of an answer from the budget until it is sent, or its reader gone. @throws {HttpProblem} 429. */
+function hold(budget: Budget, bytes: number, outgoing: ServerResponse): void {
+  if (outgoing.closed) return;
+  budget.take(bytes);
+  outgoing.once("close", () => budget.give(bytes));
 }
 
 /** How many samples a body has, as far as its size tells: exactly for binary tensors. */

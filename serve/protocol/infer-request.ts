@@ -15,7 +15,8 @@ import {
 import type { Limits } from "../limits.ts";
 import { HttpProblem } from "../problem.ts";
 import { DATATYPE, DATATYPES, sampleBytes, sampleSize } from "./datatypes.ts";
-import { parseJson } from "./json.ts";
+import { parseAround } from "./json.ts";
+import { isNested, mismatch, readList } from "./json-list.ts";
 
 /** An output that was asked for, and whether its numbers are to come as bytes. */
 export interface RequestedOutput {
@@ -34,6 +35,8 @@ export interface InferRequest {
 
 const PARAMETERS = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional();
 const MAX_TENSORS = 64;
+/** Where a tensor's numbers stand: {"inputs": [{"data": */
+const DATA = ["data", 3] as const;
 
 export const INFER_SCHEMA = z.object({
   id: z.string().optional(),
@@ -75,13 +78,14 @@ export function parseInferRequest(
   if (headerLength !== undefined && headerLength > body.length)
     throw new HttpProblem(400, `inference-header-content-length: ${headerLength}, and the body has ${body.length}`);
   const header = headerLength === undefined ? body : body.subarray(0, headerLength);
-  const json = checked(parseJson(header, limits.jsonDepth));
+  const around = parseAround(header, limits.jsonDepth, ...DATA);
+  const json = checked(around.json);
   const tensor = theInput(json.inputs, input);
   checkCount(tensor.shape[0]!, limits.rows);
   const binary = headerLength === undefined ? undefined : body.subarray(headerLength);
   return {
     id: json.id,
-    data: tensorData(tensor, binary, header.length, input),
+    data: tensorData(tensor, binary, around.lists, input),
     shape: tensor.shape,
     outputs: requestedOutputs(json, outputs),
   };
@@ -144,7 +148,7 @@ function theInput(inputs: readonly Tensor[], input: ManifestInput): Tensor {
 function tensorData(
   { data, shape, parameters = {} }: Tensor,
   binary: Uint8Array | undefined,
-  jsonBytes: number,
+  lists: readonly Uint8Array[],
   input: ManifestInput,
 ): Uint8Array | Float32Array {
   const { binary_data_size: size, shared_memory_region: region } = parameters;
@@ -152,7 +156,7 @@ function tensorData(
   if (size === undefined) {
     if (binary !== undefined && binary.length > 0)
       throw new HttpProblem(400, `${binary.length} bytes after the JSON that no input's binary_data_size claims`);
-    return jsonData(data, shape, jsonBytes, input);
+    return jsonData(data, lists, shape, input);
   }
   const expected = shape[0]! * sampleBytes(input);
   if (data !== undefined) throw new HttpProblem(400, `${input.name}: expected data or binary_data_size, got both`);
@@ -175,62 +179,22 @@ function fromBytes(bytes: Uint8Array, { dtype }: ManifestInput): Uint8Array | Fl
 }
 
 /**
- * The data of a tensor, nested as its shape says or flat, row-major. Nothing of the shape's size is made for a body that
- * is too short to hold it: n numbers take 2n - 1 characters at least.
+ * The data of a tensor, nested as its shape says or flat, row-major. Nothing of the shape's size is made for a list that is
+ * too short to hold it: n numbers take 2n characters at least.
  */
-function jsonData(data: unknown, shape: readonly number[], jsonBytes: number, input: ManifestInput) {
-  const { name, dtype } = input;
+function jsonData(
+  data: unknown,
+  lists: readonly Uint8Array[],
+  shape: readonly number[],
+  { name, dtype, ...input }: ManifestInput,
+) {
   if (!Array.isArray(data)) throw mismatch(name, "a list", data === undefined ? "none in JSON" : typeof data, 0);
+  const list = lists[data[0]]!;
   const count = shape[0]! * sampleSize(input.shape);
-  const dims = Array.isArray(data[0]) ? shape : [count];
-  if (data.length !== dims[0]) throw mismatch(name, `${dims[0]} items`, String(data.length), 0);
-  if (count > jsonBytes) throw mismatch(name, `${count} numbers`, `${jsonBytes} bytes of JSON`, 0);
+  if (count > list.length) throw mismatch(name, `${count} numbers`, `${list.length} bytes of JSON`, 0);
   const values = dtype === "uint8" ? new Uint8Array(count) : new Float32Array(count);
-  const fill = dtype === "uint8" ? fillBytes : fillFloats;
-  let at = 0;
-  const walk = (items: unknown, axis: number): void => {
-    if (!Array.isArray(items)) throw mismatch(name, "a list", typeof items, at);
-    if (items.length !== dims[axis]) throw mismatch(name, `${dims[axis]} items`, String(items.length), at);
-    if (axis + 1 < dims.length) for (const item of items) walk(item, axis + 1);
-    else {
-      fill(values, items, at, name);
-      at += items.length;
-    }
-  };
-  walk(data, 0);
+  readList(list, isNested(list) ? shape : [count], values, name);
   return values;
-}
-
-function mismatch(name: string, expected: string, got: string, at: number): SubspanError {
-  return new SubspanError("SHAPE_MISMATCH", `${name}: data: expected ${expected}, got ${got}, near element ${at}`);
-}
-
-function fillBytes(values: ArrayLike<number>, items: readonly unknown[], start: number, name: string): void {
-  const bytes = values as Uint8Array;
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i];
-    if (typeof item !== "number") throw notNumber(name, item, start + i);
-    if (item !== (item & 255))
-      throw new SubspanError(
-        "OUT_OF_RANGE",
-        `${name}: data: expected integers 0..255, got ${item} as element ${start + i}`,
-      );
-    bytes[start + i] = item;
-  }
-}
-
-/** Numbers too large for float32 are left to the reader of samples, which looks at what they became. */
-function fillFloats(values: ArrayLike<number>, items: readonly unknown[], start: number, name: string): void {
-  const floats = values as Float32Array;
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i];
-    if (typeof item !== "number") throw notNumber(name, item, start + i);
-    floats[start + i] = item;
-  }
-}
-
-function notNumber(name: string, item: unknown, at: number): SubspanError {
-  return new SubspanError("DTYPE_MISMATCH", `${name}: data: expected numbers, got ${typeof item} as element ${at}`);
 }
 
 function requestedOutputs({ outputs: asked = [], parameters }: Json, outputs: readonly ManifestOutput[]) {

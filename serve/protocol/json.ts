@@ -1,17 +1,82 @@
 import { HttpProblem } from "../problem.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
-const QUOTE = 34;
+export const QUOTE = 34;
+const COLON = 58;
 const BACKSLASH = 92;
-const [LIST, LIST_END, OBJECT, OBJECT_END] = [91, 93, 123, 125];
+export const [LIST, LIST_END, OBJECT, OBJECT_END] = [91, 93, 123, 125] as const;
+/** JSON's white space ends with the space. */
+const SPACE = 32;
+
+/** Bytes of a request's JSON besides its numbers: they become objects, which take some thirty times as many. */
+export const BESIDES = 2 ** 18;
 
 /** @throws {HttpProblem} 400 for what is not UTF-8, not JSON, or nested deeper than `maxDepth`. */
 export function parseJson(bytes: Uint8Array, maxDepth: number): unknown {
   checkDepth(bytes, maxDepth);
+  return parsed(bytes);
+}
+
+function parsed(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(UTF8.decode(bytes));
   } catch (error) {
-    throw new HttpProblem(400, `body: expected JSON: ${(error as Error).message}`);
+    throw notJson((error as Error).message);
+  }
+}
+
+const notJson = (reason: string) => new HttpProblem(400, `body: expected JSON: ${reason}`);
+const tooDeep = (maxDepth: number) => new HttpProblem(400, `body: expected JSON of up to ${maxDepth} levels, got more`);
+
+/**
+ * Parses JSON but for the lists that are values of a key: those stay bytes, and where the i-th stood, the JSON has [i].
+ *
+ * @param level - how many brackets the key stands in.
+ * @throws {HttpProblem} 400 as `parseJson`, 413 for more than `BESIDES` bytes besides those lists.
+ */
+export function parseAround(
+  bytes: Uint8Array,
+  maxDepth: number,
+  key: string,
+  level: number,
+): { readonly json: unknown; readonly lists: readonly Uint8Array[] } {
+  const lists: Uint8Array[] = [];
+  const kept: Uint8Array[] = [];
+  let [depth, from, start] = [0, 0, -1];
+  let keyed = false; // a string like the key was the last, but for a colon and white space
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte === QUOTE) {
+      const end = stringEnd(bytes, i);
+      keyed = depth === level && isKey(bytes.subarray(i, end + 1), key);
+      i = end;
+    } else if (byte === LIST || byte === OBJECT) {
+      if (++depth > maxDepth) throw tooDeep(maxDepth);
+      if (keyed && byte === LIST) start = i;
+      keyed = false;
+    } else if (byte === LIST_END || byte === OBJECT_END) {
+      if (--depth !== level || start < 0) continue;
+      kept.push(bytes.subarray(from, start), Buffer.from(`[${lists.length}]`));
+      lists.push(bytes.subarray(start, i + 1));
+      [from, start] = [i + 1, -1];
+    } else if (byte !== COLON && byte > SPACE) keyed = false;
+  }
+  if (depth > 0) throw notJson("it breaks off");
+  kept.push(bytes.subarray(from));
+  const size = kept.reduce((sum, { length }) => sum + length, 0);
+  if (size > BESIDES) throw new HttpProblem(413, `body: expected up to ${BESIDES} bytes besides the data, got ${size}`);
+  return { json: parsed(Buffer.concat(kept)), lists };
+}
+
+/** A string with its quotes, and perhaps with escapes. */
+function isKey(string: Uint8Array, key: string): boolean {
+  const escaped = string.indexOf(BACKSLASH) >= 0;
+  if (escaped ? string.length > 6 * key.length + 2 : string.length !== key.length + 2) return false;
+  const text = Buffer.from(string.buffer, string.byteOffset, string.length).toString("latin1");
+  try {
+    return escaped ? JSON.parse(text) === key : text === `"${key}"`;
+  } catch {
+    return false;
   }
 }
 
@@ -23,7 +88,7 @@ function checkDepth(bytes: Uint8Array, maxDepth: number): void {
     const byte = bytes[i]!;
     if (byte === QUOTE) i = stringEnd(bytes, i);
     else if (byte === LIST || byte === OBJECT) {
-      if (++depth > maxDepth) throw new HttpProblem(400, `body: expected JSON of up to ${maxDepth} levels, got more`);
+      if (++depth > maxDepth) throw tooDeep(maxDepth);
     } else if (byte === LIST_END || byte === OBJECT_END) depth--;
   }
 }
@@ -36,7 +101,7 @@ function countUpTo(most: number, bytes: Uint8Array, byte: number): number {
 }
 
 /** Where the closing quote of a string is, or the end of the text. */
-function stringEnd(bytes: Uint8Array, start: number): number {
+export function stringEnd(bytes: Uint8Array, start: number): number {
   for (let i = start + 1; i < bytes.length; i++) {
     if (bytes[i] === BACKSLASH) i++;
     else if (bytes[i] === QUOTE) return i;

@@ -208,6 +208,55 @@ const WRONG: Readonly<Record<string, fc.Arbitrary<Ask & { readonly model?: Model
     .constantFrom("gzip", "deflate", "br", "zstd")
     .map((encoding) => ({ body: BOMB, headers: { "content-encoding": encoding } })),
 };
+/** Bodies as long as may be, that a reader of JSON would make many times as much of, and their lengths as a header. */
+const BODY = sized(2 ** 22, 2 ** 26);
+const repeated = (text: string) => text.repeat(Math.ceil(BODY / text.length)).slice(0, BODY - 100);
+const HEAVY: readonly string[] = [
+  repeated(" "),
+  repeated("["),
+  `[${repeated("[],")}1]`,
+  `{"inputs":[{"data":[${repeated("[0],")}`,
+  `{"inputs":[{"data":[${repeated("0,")}0]}]}`,
+  `{"x":[${repeated("{},")}0]}`,
+];
+
+test("memory is bounded, however many send as much as they may as gzip", async () => {
+  const limits = { bodyBytes: BODY, queueBytes: 4 * BODY, rows: 2 ** 20 };
+  const server = await startServer(built, { bundles: ["toy.onnx"], workers: 2, limits });
+  await ask(server.port, "/v2/models/toy/infer", json({ inputs: [GOOD] }));
+  const before = await server.memory();
+  let most = 0;
+  let over = false;
+  const watching = (async () => {
+    for (; !over; await new Promise((resolve) => setTimeout(resolve, 10))) most = Math.max(most, await server.memory());
+  })();
+  const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+  const bodies = HEAVY.map((text) => gzipSync(text, { level: 1 }));
+  const statuses = new Set<number>();
+  const CLIENTS = 24;
+  const kept = new Agent({ keepAlive: true });
+  const client = async (_: unknown, first: number) => {
+    for (let i = 0; i < sized(6, 12); i++) {
+      const sent = { headers, body: bodies[(first + i) % bodies.length]!, agent: kept };
+      // One who goes on sending for long after a refusal is cut, and may not read it.
+      const status = await ask(server.port, "/v2/models/toy/infer", sent)
+        .then(({ status }) => status)
+        .catch(() => 0);
+      statuses.add(status);
+    }
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+  over = true;
+  await watching;
+  kept.destroy();
+  for (const status of [400, 413, 429]) expect(statuses).toContain(status);
+  expect([...statuses].filter((status) => ![0, 400, 413, 429].includes(status))).toEqual([]);
+  // What bodies may hold, of one in each worker a copy and its numbers, and what waits to be collected.
+  expect((most - before) / 2 ** 20).toBeLessThan((4 * BODY + 2 * 2 * BODY) / 2 ** 20 + 256);
+  expect((await ask(server.port, "/v2/models/toy/infer", json({ inputs: [GOOD] }))).status).toBe(200);
+  await server.close();
+}, 240_000);
+
 /** As JSON writes it; what it cannot write is left out. */
 const plain = (value: unknown) => {
   try {

@@ -10,7 +10,7 @@ export interface Limits {
   readonly pixels: number;
   /** Requests that wait for a worker. */
   readonly queueRequests: number;
-  /** Bytes of all requests that are read, wait or run. */
+  /** Bytes of all requests that are read, wait or run, and of answers until they are sent. */
   readonly queueBytes: number;
   /** How long a request may wait for a worker. */
   readonly queueMs: number;

@@ -16,7 +16,7 @@ export interface ImageHeader {
  * Refuses an image file by its header: decoding is where the time and the memory go.
  *
  * @param name - for messages.
- * @returns the header, or nothing for a format not known here (known: PNG, JPEG, GIF, WebP, BMP, AVIF and HEIF).
+ * @returns the header, or nothing for a format not known here (known: PNG, JPEG, GIF, WebP, BMP, TIFF, AVIF and HEIF).
  * @throws {SubspanError} IMAGE_EMPTY, IMAGE_INVALID for a known format cut short, IMAGE_TOO_LARGE, IMAGE_ANIMATED (which
  *   of its pictures was meant cannot be told), IMAGE_CMYK (platforms turn inks into light in ways of their own).
  */
@@ -68,6 +68,8 @@ const FORMATS: readonly Format[] = [
     magic: "BM",
     read: (view) => ({ width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) }),
   },
+  { name: "TIFF", magic: "II*\0", read: (view) => readTiff(view, true) },
+  { name: "TIFF", magic: "MM\0*", read: (view) => readTiff(view, false) },
   { name: "AVIF or HEIF", magic: "ftyp", at: 4, read: readHeif },
 ];
 
@@ -128,6 +130,18 @@ function readWebp(view: DataView) {
   if (kind === "VP8L") return { width: side(packed), height: side(packed >>> 14) };
   const extent = (at: number) => (view.getUint16(at, true) | (view.getUint8(at + 2) << 16)) + 1;
   return { width: extent(24), height: extent(27), animated: (view.getUint8(20) & 2) !== 0 };
+}
+
+/** The first directory: fields of a tag, a type (3 is a short, else a long), a count and a value. */
+function readTiff(view: DataView, little: boolean) {
+  const from = view.getUint32(4, little);
+  const sides = new Map<number, number>();
+  for (let left = view.getUint16(from, little), at = from + 2; left > 0; left--, at += 12) {
+    const value =
+      view.getUint16(at + 2, little) === 3 ? view.getUint16(at + 8, little) : view.getUint32(at + 8, little);
+    sides.set(view.getUint16(at, little), value);
+  }
+  return { width: sides.get(256) ?? 0, height: sides.get(257) ?? 0 };
 }
 
 /** Boxes in boxes; every picture's size stands in an "ispe", so the largest is the image's or bounds it. */

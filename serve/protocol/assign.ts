@@ -40,6 +40,7 @@ type AssignLimits = Pick<Limits, "rows" | "jsonDepth" | "pixels">;
 const OUTPUTS: readonly OutputName[] = ["label", "confidence", "novelty"];
 /** Images decoded at once: each may take a few bytes a pixel. */
 const DECODERS = 4;
+const FORMATS = "PNG, JPEG, GIF, WebP, BMP, TIFF, AVIF or HEIF";
 const EXPECTED = "application/json with rows, an image, or multipart/form-data of images";
 
 /** A content type without its parameters, in lower case. */
@@ -101,9 +102,16 @@ async function readFiles(files: readonly File[], reader: Reader, limits: AssignL
   return { samples: reader.join(good), outputs: OUTPUTS, names };
 }
 
-/** @throws {SubspanError} IMAGE_TOO_LARGE past the server's own bound, or what decoding throws. */
+/**
+ * A format whose header is not known is refused: how much decoding it takes cannot be told (an SVG of a few bytes may take
+ * for ever).
+ *
+ * @throws {SubspanError} IMAGE_TOO_LARGE past the server's own bound, IMAGE_INVALID, or what decoding throws.
+ */
 async function readImage(bytes: Uint8Array, reader: Reader, { pixels }: AssignLimits): Promise<Batch> {
-  const { width = 0, height = 0 } = checkImageHeader(bytes, "image") ?? {};
+  const header = checkImageHeader(bytes, "image");
+  if (header === undefined) throw new SubspanError("IMAGE_INVALID", `image: not an image: expected ${FORMATS}`);
+  const { width, height } = header;
   if (width * height > pixels)
     throw new SubspanError("IMAGE_TOO_LARGE", `image: expected up to ${pixels} pixels, got ${width} x ${height}`);
   return reader.read(bytes);

@@ -4,6 +4,7 @@ import { Agent, get } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { ServeOptions } from "../../serve/index.ts";
 import { toyBundle, toyManifest, toyModel } from "../runtime/toy.ts";
@@ -95,6 +96,23 @@ describe("too much", () => {
     await using server = await open({ limits: { queueBytes: 4_000 } });
     expect((await infer(server.port, 500)).status).toBe(429);
     expect((await infer(server.port, 10)).status).toBe(200);
+  });
+
+  test("a body longer than the most samples take is refused, and not inflated first", async () => {
+    await using server = await open({ limits: { rows: 10 } });
+    const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+    const { status, text } = await ask(server.port, INFER, { headers, body: gzipSync(Buffer.alloc(2 ** 24, " ")) });
+    expect([status, text]).toEqual([413, expect.stringContaining("expected up to 264704 bytes")]); // 2^18 + 10 x 4 x 64
+  });
+
+  test("answers that may not be held are refused, and what they held is given back", async () => {
+    await using server = await open({ limits: { queueBytes: 4_000 } });
+    const { inputs } = request(100);
+    const asked = (outputs: readonly string[]) =>
+      post(server.port, INFER, { inputs, outputs: outputs.map((name) => ({ name })) });
+    expect((await asked(["label", "probabilities", "embedding", "latent"])).status).toBe(429);
+    expect((await asked(["label"])).status).toBe(200);
+    await vi.waitFor(async () => expect(await metric(server.port, "subspan_queue_bytes")).toBe(0));
   });
 
   test("what waits too long is told so", async () => {

@@ -317,6 +317,37 @@ describe("assign", () => {
     );
   });
 
+  test("takes a TIFF, and refuses by its header one of too many pixels, and an SVG, which has no such header", async () => {
+    const tiff = await sharp(Uint8Array.of(0, 9, 0, 0), { raw: { width: 2, height: 2, channels: 1 } })
+      .tiff({ compression: "lzw" })
+      .toBuffer();
+    const field = (tag: number, type: number, value: number) => [
+      tag,
+      0x01,
+      type,
+      0,
+      1,
+      0,
+      0,
+      0,
+      value & 255,
+      value >> 8,
+      0,
+      0,
+    ];
+    const large = [0x49, 0x49, 42, 0, 8, 0, 0, 0, 2, 0, ...field(0, 3, 5000), ...field(1, 4, 5000), 0, 0, 0, 0];
+    const answers = [
+      await send(tiff, "image/tiff"),
+      await send(Uint8Array.from(large), "image/tiff"),
+      await send(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="2" height="2"/>'), "image/svg+xml"),
+    ];
+    expect(answers.map(({ status, text }) => [status, text])).toEqual([
+      [200, expect.stringContaining('"label":1')],
+      [413, expect.stringContaining("expected up to 16777216 pixels, got 5000 x 5000")],
+      [400, expect.stringContaining("expected PNG, JPEG, GIF, WebP, BMP, TIFF, AVIF or HEIF")],
+    ]);
+  });
+
   test("lists a file that is no image, and goes on with the others", async () => {
     const good = new Blob([new Uint8Array(await png([0, 9, 0, 0]))]);
     const data: [string, Blob, string][] = [

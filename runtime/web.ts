@@ -165,6 +165,6 @@ async function probeAdapter(): Promise<boolean> {
   const { gpu } = (globalThis.navigator ?? {}) as { gpu?: { requestAdapter(): Promise<Adapter | null> } };
   if (gpu === undefined) throw new Error("the browser has no WebGPU, or the page is not secure (HTTPS or localhost)");
   const adapter = await gpu.requestAdapter();
-  if (adapter === null) throw new Error("WebGPU found no adapter");
+  if (adapter === null) throw new Error("the browser found no GPU");
   return adapter.features.has("shader-f16");
 }

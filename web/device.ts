@@ -78,7 +78,7 @@ export async function measure(info: ClustererInfo, run: (samples: number) => Pro
   const table = byId("timings", HTMLTableElement);
   const speed = Math.round((BATCH * 1000) / many).toLocaleString("en");
   const cells = [digits(one), digits(many), speed].map((textContent) => make("td", { textContent }));
-  cells.unshift(make("th", { textContent: placeOf(info), scope: "row" }));
+  cells.unshift(make("th", { textContent: placeOf(info).replace(/(\d) /, "$1\u00a0"), scope: "row" }));
   const { device, dtype = "fp32" } = info;
   const row = make("tr", { data: { device, dtype } }, ...cells);
   const body = table.tBodies[0]!;

@@ -68,7 +68,7 @@ describe("loading", () => {
   test("runs in a worker with threads where the page is isolated, and fetches the WASM build alone", async () => {
     const found = await assignThree(page, { threads: 2 });
     expect(found).toMatchObject({ label: [1, 0, 2], device: "wasm", threads: 2, worker: true, notes: [] });
-    expect(found.failures).toEqual([{ device: "webgpu", reason: "WebGPU found no adapter" }]);
+    expect(found.failures).toEqual([{ device: "webgpu", reason: "the browser found no GPU" }]);
     const node = await loadClusterer(toyModel(), { device: "cpu" });
     const { confidence } = await node.assign({ data: Uint8Array.of(0, 255, 0, 0), shape: [2, 2] });
     expect(found.confidence[0]).toBeCloseTo(confidence[0]!, 6);

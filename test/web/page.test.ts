@@ -11,6 +11,7 @@ import { type Site, type SiteOptions, serveSite } from "../browser/site.ts";
 import { toyContent } from "../export/toy-clusterer.ts";
 import { buildPage } from "./build-page.ts";
 import { type DigitsBundle, digitFiles, type ImageFile, trainDigits } from "./digits-bundle.ts";
+import { draw, drop, type Point } from "./gestures.ts";
 
 /** Waiting costs nothing where the machine is free, and all is slower where it is not. */
 const PATIENCE = 120_000;
@@ -88,7 +89,6 @@ async function openDigits(options: Visit = {}): Promise<Page> {
 
 const opened = (page: Page) => page.locator("#work").waitFor();
 
-type Point = readonly [x: number, y: number];
 const ONE: readonly Point[] = [
   [0.52, 0.2],
   [0.5, 0.5],
@@ -98,31 +98,6 @@ const ZERO: readonly Point[] = Array.from({ length: 25 }, (_, i) => [
   0.5 + 0.22 * Math.sin((i * Math.PI) / 12),
   0.5 - 0.3 * Math.cos((i * Math.PI) / 12),
 ]);
-
-async function draw(page: Page, stroke: readonly Point[]): Promise<void> {
-  await page.getByRole("button", { name: "Clear" }).first().click();
-  await page.locator("#drawing").scrollIntoViewIfNeeded();
-  const { x, y, width, height } = (await page.locator("#drawing").boundingBox())!;
-  const at = ([px, py]: Point) => [x + px * width, y + py * height] as const;
-  await page.mouse.move(...at(stroke[0]!));
-  await page.mouse.down();
-  for (const point of stroke.slice(1)) await page.mouse.move(...at(point), { steps: 2 });
-  await page.mouse.up();
-}
-
-/** Drops files on the page, as from a file manager. */
-async function drop(page: Page, files: readonly ImageFile[]): Promise<void> {
-  const contents = files.map(({ name, mimeType, buffer }) => ({ name, mimeType, base64: buffer.toString("base64") }));
-  await page.evaluate((dropped) => {
-    const dataTransfer = new DataTransfer();
-    for (const { name, mimeType, base64 } of dropped) {
-      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-      dataTransfer.items.add(new File([bytes], name, { type: mimeType }));
-    }
-    for (const type of ["dragenter", "dragover", "drop"])
-      document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
-  }, contents);
-}
 
 const verdictIs = (page: Page, cluster: number) =>
   page.waitForFunction((name) => document.getElementById("verdict")!.textContent!.endsWith(name), `Cluster ${cluster}`);

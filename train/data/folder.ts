@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, sep } from "node:path";
 import { SubspanError } from "../../runtime/errors.ts";
+import { checkImageHeader } from "../../runtime/image-header.ts";
 import type { Samples } from "../../runtime/samples.ts";
 import { decodeBmp, type Pixels } from "./bmp.ts";
 import { invalid, readBytes, samplesInPart, unreadable } from "./bytes.ts";
@@ -14,13 +15,13 @@ type LoadSharp = () => Promise<{ readonly default: Sharp }>;
 
 /**
  * A folder of images of one size, in the order of their names. Where they lie in sub-folders, each of these is a label, 0.. in
- * the order of the names. Files that are no images and hidden files are left out; of an animation the first picture counts.
+ * the order of the names. Files that are no images by their name and hidden files are left out.
  *
  * Images are turned as their EXIF says, laid on black where transparent, and made 8-bit sRGB; if every pixel of all is grey
  * they have one channel, else three.
  *
- * @throws {SubspanError} SOURCE_INVALID naming the first file that is not read, or has another size than the first;
- *   TOO_FEW_SAMPLES if there is no image; DEPENDENCY_MISSING without sharp.
+ * @throws {SubspanError} SOURCE_INVALID naming the first file that is not read, or has another size than the first; what
+ *   `checkImageHeader` throws; TOO_FEW_SAMPLES if there is no image; DEPENDENCY_MISSING without sharp.
  */
 export async function loadFolder(folder: string, load: LoadSharp = () => import("sharp")): Promise<Content> {
   const { files, labelNames } = await imagesIn(folder);
@@ -133,6 +134,7 @@ function samplesOf(images: readonly Pixels[], channels: 1 | 3): Samples {
 
 async function decode(file: string, sharp: Sharp): Promise<Pixels> {
   const bytes = await readBytes(file);
+  checkImageHeader(bytes, file);
   if (bytes[0] === 0x42 && bytes[1] === 0x4d) return decodeBmp(bytes, file);
   try {
     const image = sharp(bytes).autoOrient().flatten({ background: "#000" }).toColourspace("srgb");

@@ -349,6 +349,30 @@ describe("a folder of images", () => {
     expect(await refusal(folder)).toMatch(/^SOURCE_INVALID 2\.png: cannot be decoded \(/);
   });
 
+  test("what assigning one image refuses by its header is refused for the same reason", async () => {
+    const huge = await image(1, 1, 1).png().toBuffer();
+    for (const at of [16, 20]) huge.writeUInt32BE(30_000, at);
+    const frames = { raw: { width: 2, height: 4, channels: 3, pageHeight: 2 } } as const;
+    const refused = {
+      "IMAGE_EMPTY a.png: expected an image, got no bytes": Buffer.alloc(0),
+      "IMAGE_TOO_LARGE a.png: 30000 x 30000 PNG": huge,
+      "IMAGE_ANIMATED a.png: expected one picture, got an animated GIF": await sharp(
+        Buffer.alloc(24).fill(255, 12),
+        frames,
+      )
+        .gif()
+        .toBuffer(),
+      "IMAGE_CMYK a.png: expected RGB or grey, got a JPEG in CMYK": await image(9, 9, 9)
+        .toColourspace("cmyk")
+        .jpeg()
+        .toBuffer(),
+    };
+    for (const [message, bytes] of Object.entries(refused)) {
+      await put("a.png", bytes);
+      expect(await refusal(folder)).toContain(message);
+    }
+  });
+
   test("no images, or images both in it and in sub-folders, are refused", async () => {
     await put("a/readme.txt", "");
     expect(await refusal(folder)).toMatch(/^TOO_FEW_SAMPLES .*: no images; looked for \.png/);

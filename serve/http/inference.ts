@@ -5,6 +5,7 @@ import type { Limits } from "../limits.ts";
 import { HttpProblem } from "../problem.ts";
 import { checkAssignType, mediaType } from "../protocol/assign.ts";
 import { sampleBytes, sampleSize } from "../protocol/datatypes.ts";
+import { jsonBytes } from "../protocol/infer-request.ts";
 import { BESIDES } from "../protocol/json.ts";
 import type { Repository, ServedVersion } from "../repository/repository.ts";
 import type { Job } from "../workers/messages.ts";
@@ -23,9 +24,8 @@ const HEADER_LENGTH = "inference-header-content-length";
 const JSON_TYPE = "application/json";
 const BYTES_TYPE = "application/octet-stream";
 const DEADLINE = "x-request-timeout-ms";
-/** Characters that a number in JSON takes, for a guess at how many there are; and at most, with brackets and white space. */
+/** Characters that a number in JSON takes, for a guess at how many there are. */
 const CHARACTERS = 4;
-const MOST_CHARACTERS = 64;
 /** Bytes of the JSON with rows for `assign`: every number becomes an object of its own, for tensors there is `infer`. */
 const ROWS = 2 ** 23;
 
@@ -100,7 +100,7 @@ function longestBody(
   { bodyBytes, rows }: Limits,
 ): number {
   const { input } = bundle.manifest;
-  const json = BESIDES + rows * sampleSize(input.shape) * MOST_CHARACTERS;
+  const json = BESIDES + jsonBytes(input, rows);
   if (headerLength !== undefined)
     return Math.min(bodyBytes, Math.min(headerLength, json) + rows * sampleBytes(input) + BESIDES);
   if (kind === "infer") return Math.min(bodyBytes, json);

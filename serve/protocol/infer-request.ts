@@ -15,8 +15,7 @@ import {
 import type { Limits } from "../limits.ts";
 import { HttpProblem } from "../problem.ts";
 import { DATATYPE, DATATYPES, sampleBytes, sampleSize } from "./datatypes.ts";
-import { parseAround } from "./json.ts";
-import { isNested, mismatch, readList } from "./json-list.ts";
+import { type JsonAround, parseAround } from "./json.ts";
 
 /** An output that was asked for, and whether its numbers are to come as bytes. */
 export interface RequestedOutput {
@@ -36,7 +35,14 @@ export interface InferRequest {
 const PARAMETERS = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional();
 const MAX_TENSORS = 64;
 /** Where a tensor's numbers stand: {"inputs": [{"data": */
-const DATA = ["data", 3] as const;
+const DATA = { key: "data", level: 3 } as const;
+/** Characters that a number takes in JSON at most, with brackets and white space around. */
+const NUMBER_CHARACTERS = 64;
+
+/** Bytes of JSON that samples take at most. */
+export function jsonBytes({ shape }: Pick<ManifestInput, "shape">, samples = 1): number {
+  return samples * sampleSize(shape) * NUMBER_CHARACTERS;
+}
 
 export const INFER_SCHEMA = z.object({
   id: z.string().optional(),
@@ -78,14 +84,14 @@ export function parseInferRequest(
   if (headerLength !== undefined && headerLength > body.length)
     throw new HttpProblem(400, `inference-header-content-length: ${headerLength}, and the body has ${body.length}`);
   const header = headerLength === undefined ? body : body.subarray(0, headerLength);
-  const around = parseAround(header, limits.jsonDepth, ...DATA);
+  const around = parseAround(header, limits.jsonDepth, { ...DATA, itemBytes: jsonBytes(input) });
   const json = checked(around.json);
   const tensor = theInput(json.inputs, input);
   checkCount(tensor.shape[0]!, limits.rows);
   const binary = headerLength === undefined ? undefined : body.subarray(headerLength);
   return {
     id: json.id,
-    data: tensorData(tensor, binary, around.lists, input),
+    data: tensorData(tensor, binary, around, header.length, input),
     shape: tensor.shape,
     outputs: requestedOutputs(json, outputs),
   };
@@ -148,7 +154,8 @@ function theInput(inputs: readonly Tensor[], input: ManifestInput): Tensor {
 function tensorData(
   { data, shape, parameters = {} }: Tensor,
   binary: Uint8Array | undefined,
-  lists: readonly Uint8Array[],
+  around: JsonAround,
+  characters: number,
   input: ManifestInput,
 ): Uint8Array | Float32Array {
   const { binary_data_size: size, shared_memory_region: region } = parameters;
@@ -156,7 +163,7 @@ function tensorData(
   if (size === undefined) {
     if (binary !== undefined && binary.length > 0)
       throw new HttpProblem(400, `${binary.length} bytes after the JSON that no input's binary_data_size claims`);
-    return jsonData(data, lists, shape, input);
+    return jsonData(data, shape, around, characters, input);
   }
   const expected = shape[0]! * sampleBytes(input);
   if (data !== undefined) throw new HttpProblem(400, `${input.name}: expected data or binary_data_size, got both`);
@@ -180,21 +187,75 @@ function fromBytes(bytes: Uint8Array, { dtype }: ManifestInput): Uint8Array | Fl
 
 /**
  * The data of a tensor, nested as its shape says or flat, row-major. Nothing of the shape's size is made for a list that is
- * too short to hold it: n numbers take 2n characters at least.
+ * too short to hold it: n numbers take 2n - 1 characters at least.
  */
 function jsonData(
   data: unknown,
-  lists: readonly Uint8Array[],
   shape: readonly number[],
-  { name, dtype, ...input }: ManifestInput,
+  { items: itemsOf }: JsonAround,
+  characters: number,
+  { name, dtype, shape: whole }: ManifestInput,
 ) {
   if (!Array.isArray(data)) throw mismatch(name, "a list", data === undefined ? "none in JSON" : typeof data, 0);
-  const list = lists[data[0]]!;
-  const count = shape[0]! * sampleSize(input.shape);
-  if (count > list.length) throw mismatch(name, `${count} numbers`, `${list.length} bytes of JSON`, 0);
-  const values = dtype === "uint8" ? new Uint8Array(count) : new Float32Array(count);
-  readList(list, isNested(list) ? shape : [count], values, name);
+  const count = shape[0]! * sampleSize(whole);
+  let values: Uint8Array | Float32Array = new Uint8Array(0);
+  let dims: readonly number[] = [count];
+  let at = 0;
+  let length = 0;
+  const fill = dtype === "uint8" ? fillBytes : fillFloats;
+  const walk = (items: unknown, axis: number): void => {
+    if (!Array.isArray(items)) throw mismatch(name, "a list", typeof items, at);
+    if (axis > 0 && items.length !== dims[axis]) throw mismatch(name, `${dims[axis]} items`, String(items.length), at);
+    if (axis + 1 < dims.length) for (const item of items) walk(item, axis + 1);
+    else {
+      fill(values, items, at, name);
+      at += items.length;
+    }
+  };
+  for (const items of itemsOf(data)) {
+    if (length === 0) {
+      if (Array.isArray(items[0])) dims = shape;
+      if (items.length > 0 && count > characters)
+        throw mismatch(name, `${count} numbers`, `${characters} bytes of JSON`, 0);
+      if (items.length > 0) values = dtype === "uint8" ? new Uint8Array(count) : new Float32Array(count);
+    }
+    length += items.length;
+    if (length <= dims[0]!) walk(items, 0);
+  }
+  if (length !== dims[0]) throw mismatch(name, `${dims[0]} items`, String(length), at);
   return values;
+}
+
+function mismatch(name: string, expected: string, got: string, at: number): SubspanError {
+  return new SubspanError("SHAPE_MISMATCH", `${name}: data: expected ${expected}, got ${got}, near element ${at}`);
+}
+
+function fillBytes(values: ArrayLike<number>, items: readonly unknown[], start: number, name: string): void {
+  const bytes = values as Uint8Array;
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i];
+    if (typeof item !== "number") throw notNumber(name, item, start + i);
+    if (item !== (item & 255))
+      throw new SubspanError(
+        "OUT_OF_RANGE",
+        `${name}: data: expected integers 0..255, got ${item} as element ${start + i}`,
+      );
+    bytes[start + i] = item;
+  }
+}
+
+/** Numbers too large for float32 are left to the reader of samples, which looks at what they became. */
+function fillFloats(values: ArrayLike<number>, items: readonly unknown[], start: number, name: string): void {
+  const floats = values as Float32Array;
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i];
+    if (typeof item !== "number") throw notNumber(name, item, start + i);
+    floats[start + i] = item;
+  }
+}
+
+function notNumber(name: string, item: unknown, at: number): SubspanError {
+  return new SubspanError("DTYPE_MISMATCH", `${name}: data: expected numbers, got ${typeof item} as element ${at}`);
 }
 
 function requestedOutputs({ outputs: asked = [], parameters }: Json, outputs: readonly ManifestOutput[]) {

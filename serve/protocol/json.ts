@@ -1,15 +1,25 @@
 import { HttpProblem } from "../problem.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
-export const QUOTE = 34;
+const QUOTE = 34;
+const COMMA = 44;
 const COLON = 58;
 const BACKSLASH = 92;
-export const [LIST, LIST_END, OBJECT, OBJECT_END] = [91, 93, 123, 125] as const;
+const [LIST, LIST_END, OBJECT, OBJECT_END] = [91, 93, 123, 125];
 /** JSON's white space ends with the space. */
 const SPACE = 32;
 
 /** Bytes of a request's JSON besides its numbers: they become objects, which take some thirty times as many. */
 export const BESIDES = 2 ** 18;
+/** Bytes of a list that are parsed at a time. */
+const PIECE = 2 ** 18;
+
+/** JSON, and the items of its lists of numbers. */
+export interface JsonAround {
+  readonly json: unknown;
+  /** Of such a list of the JSON all items, some at a time. @throws {HttpProblem} 400 for what is no JSON. */
+  readonly items: (list: readonly unknown[]) => Iterable<readonly unknown[]>;
+}
 
 /** @throws {HttpProblem} 400 for what is not UTF-8, not JSON, or nested deeper than `maxDepth`. */
 export function parseJson(bytes: Uint8Array, maxDepth: number): unknown {
@@ -29,20 +39,30 @@ const notJson = (reason: string) => new HttpProblem(400, `body: expected JSON: $
 const tooDeep = (maxDepth: number) => new HttpProblem(400, `body: expected JSON of up to ${maxDepth} levels, got more`);
 
 /**
- * Parses JSON but for the lists that are values of a key: those stay bytes, and where the i-th stood, the JSON has [i].
+ * Parses JSON but for the lists that are values of a key, if it is long: those are parsed as their items are asked for. Parsed
+ * whole, they would take tens of bytes a number.
  *
  * @param level - how many brackets the key stands in.
- * @throws {HttpProblem} 400 as `parseJson`, 413 for more than `BESIDES` bytes besides those lists.
+ * @param itemBytes - of the longest item that such a list may have.
+ * @throws {HttpProblem} 400 as `parseJson`, or for a longer item; 413 for more than `BESIDES` bytes besides those lists.
  */
 export function parseAround(
   bytes: Uint8Array,
   maxDepth: number,
-  key: string,
-  level: number,
-): { readonly json: unknown; readonly lists: readonly Uint8Array[] } {
-  const lists: Uint8Array[] = [];
+  { key, level, itemBytes }: { readonly key: string; readonly level: number; readonly itemBytes: number },
+): JsonAround {
+  if (bytes.length <= PIECE) return { json: parseJson(bytes, maxDepth), items: (list) => [list] };
+  /** What each list has between its brackets, cut at commas. Where it stood, the JSON has [i]. */
+  const lists: Uint8Array[][] = [];
   const kept: Uint8Array[] = [];
-  let [depth, from, start] = [0, 0, -1];
+  let pieces: Uint8Array[] = [];
+  let [depth, from, start, piece] = [0, 0, -1, 0];
+  const endPiece = (end: number) => {
+    if (end - piece > PIECE + itemBytes)
+      throw new HttpProblem(400, `${key}: expected items of up to ${itemBytes} bytes, got more`);
+    pieces.push(bytes.subarray(piece, end));
+    piece = end + 1;
+  };
   let keyed = false; // a string like the key was the last, but for a colon and white space
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]!;
@@ -52,20 +72,31 @@ export function parseAround(
       i = end;
     } else if (byte === LIST || byte === OBJECT) {
       if (++depth > maxDepth) throw tooDeep(maxDepth);
-      if (keyed && byte === LIST) start = i;
+      if (keyed && byte === LIST) [start, piece, pieces] = [i, i + 1, []];
       keyed = false;
     } else if (byte === LIST_END || byte === OBJECT_END) {
       if (--depth !== level || start < 0) continue;
+      if (byte === OBJECT_END) throw notJson("} where a list ends");
+      endPiece(i);
       kept.push(bytes.subarray(from, start), Buffer.from(`[${lists.length}]`));
-      lists.push(bytes.subarray(start, i + 1));
+      lists.push(pieces);
       [from, start] = [i + 1, -1];
-    } else if (byte !== COLON && byte > SPACE) keyed = false;
+    } else if (byte === COMMA && i - piece >= PIECE && start >= 0 && depth === level + 1) endPiece(i);
+    else if (byte !== COLON && byte > SPACE) keyed = false;
   }
   if (depth > 0) throw notJson("it breaks off");
   kept.push(bytes.subarray(from));
   const size = kept.reduce((sum, { length }) => sum + length, 0);
   if (size > BESIDES) throw new HttpProblem(413, `body: expected up to ${BESIDES} bytes besides the data, got ${size}`);
-  return { json: parsed(Buffer.concat(kept)), lists };
+  return { json: parsed(Buffer.concat(kept)), items: ([i]) => parsedPieces(lists[i as number]!) };
+}
+
+function* parsedPieces(pieces: readonly Uint8Array[]): Generator<readonly unknown[]> {
+  for (const piece of pieces) {
+    const items = parsed(Buffer.concat([Buffer.from("["), piece, Buffer.from("]")])) as readonly unknown[];
+    if (items.length === 0 && pieces.length > 1) throw notJson("a comma with nothing behind");
+    yield items;
+  }
 }
 
 /** A string with its quotes, and perhaps with escapes. */
@@ -101,7 +132,7 @@ function countUpTo(most: number, bytes: Uint8Array, byte: number): number {
 }
 
 /** Where the closing quote of a string is, or the end of the text. */
-export function stringEnd(bytes: Uint8Array, start: number): number {
+function stringEnd(bytes: Uint8Array, start: number): number {
   for (let i = start + 1; i < bytes.length; i++) {
     if (bytes[i] === BACKSLASH) i++;
     else if (bytes[i] === QUOTE) return i;

@@ -1,0 +1,79 @@
+import { expect, test } from "vitest";
+import { SubspanError } from "../../runtime/node.ts";
+import { HttpProblem } from "../../serve/problem.ts";
+import { parseInferRequest } from "../../serve/protocol/infer-request.ts";
+import { parseAround } from "../../serve/protocol/json.ts";
+import { Random } from "../../train/random.ts";
+import { toyManifest } from "../runtime/toy.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+/** Longer than what is parsed whole. */
+const LONG = 2 ** 18;
+const ROWS = 12_000;
+const random = new Random(1, "json");
+const rows = Array.from({ length: ROWS }, () =>
+  Array.from({ length: 4 }, (_, i) => (random.integer(2001) - 1000) / [1, 3, 1000, 7e20][i]!),
+);
+const request = (data: string) =>
+  `{"inputs":[{"data":${data},"name":"features","shape":[${ROWS},4],"datatype":"FP32"}]}`;
+const read = (text: string) =>
+  parseInferRequest(bytes(text), undefined, toyManifest("features"), { rows: ROWS, jsonDepth: 16 }).data;
+const around = (text: string) => parseAround(bytes(text), 16, { key: "data", level: 3, itemBytes: 1000 });
+
+test.each([
+  ["nested", JSON.stringify(rows)],
+  ["flat", JSON.stringify(rows.flat())],
+  ["spread over lines", JSON.stringify(rows, null, 2)],
+])("the numbers of a long request, %s, are what JSON.parse reads", (_, data) => {
+  expect(data.length).toBeGreaterThan(LONG);
+  expect(read(request(data))).toEqual(Float32Array.from(rows.flat()));
+});
+
+test("a long request that is changed anywhere is read as JSON.parse reads it, or refused", () => {
+  const whole = request(JSON.stringify(rows));
+  const cut = whole.indexOf("],", LONG + whole.indexOf("[[")) + 1; // where a piece ends and the next begins
+  let refused = 0;
+  for (let i = 0; i < 120; i++) {
+    const at = i % 2 === 0 ? cut - 8 + random.integer(16) : random.integer(whole.length);
+    const put = ["", ",", "[", "]", "{", "}", '"', ":", "1", "-", ".", "e", " ", "],[", "null"][random.integer(15)];
+    const text = whole.slice(0, at) + put + whole.slice(at + random.integer(3));
+    let data: unknown;
+    try {
+      data = read(text);
+    } catch (error) {
+      refused++;
+      expect(error instanceof SubspanError || error instanceof HttpProblem, `${error}`).toBe(true);
+      continue;
+    }
+    expect(data).toEqual(Float32Array.from(JSON.parse(text).inputs[0].data.flat()));
+  }
+  expect(refused).toBeGreaterThan(20);
+  expect(refused).toBeLessThan(120);
+});
+
+test("a long request is read without its numbers, wherever they stand and however their key is written", () => {
+  const space = " ".repeat(LONG);
+  const text = `{"inputs": [{"name": "data", "data" :${space}[1, "]", {"data": [2]}]}, {"\\u0064ata":[[3]]}], "id": "\\"data\\": ["}`;
+  const { json, items } = around(
+    text
+      .replace(space, "")
+      .replace("[1,", `[1${space.slice(0, -1000)},`)
+      .padEnd(LONG + 1),
+  );
+  const [first, second] = (json as { inputs: { name?: string; data: unknown[] }[] }).inputs;
+  expect(json).toMatchObject({ inputs: [{ name: "data" }, {}], id: '"data": [' });
+  expect([...items(first!.data)]).toEqual([[1, "]", { data: [2] }]]);
+  expect([...items(second!.data)]).toEqual([[[3]]]);
+});
+
+const long = JSON.stringify(rows);
+test.each([
+  ["that breaks off", request(long).slice(0, -100), 400, "it breaks off"],
+  ["with brackets of two kinds", request(`${long.slice(0, -1)}}`), 400, "expected JSON"],
+  ["of more than 16 levels", request("[".repeat(LONG)), 400, "up to 16 levels"],
+  ["with a comma at its end", request(`[${"1,".repeat(LONG / 2 + 1)}]`), 400, "expected JSON"],
+  ["with an item no sample is as long as", request(`[[${"1,".repeat(LONG)}1]]`), 400, "items of up to"],
+  ["with much besides its numbers", request("[]").padEnd(LONG + 1), 413, "besides the data"],
+])("refuses a long request %s", (_, text, status, message) => {
+  expect(() => read(text)).toThrow(expect.objectContaining({ status, message: expect.stringContaining(message) }));
+});

@@ -130,7 +130,7 @@ Try it here: \`npx --yes serve .\` or \`python3 -m http.server\`, then open the 
 
       add_header Cross-Origin-Opener-Policy same-origin always;
       add_header Cross-Origin-Embedder-Policy require-corp always;
-      types { application/wasm wasm; }
+      location ~ \\.wasm$ { types { application/wasm wasm; } }  # at the server's level it would be the only type
 
 - **Caching**: what is in \`assets/\` never changes under its name and may be kept for ever. \`index.html\`,
   \`service-worker.js\` and \`${BUNDLE}manifest.json\` should be asked for anew.

@@ -198,7 +198,8 @@ function jsonData(
 ) {
   if (!Array.isArray(data)) throw mismatch(name, "a list", data === undefined ? "none in JSON" : typeof data, 0);
   const count = shape[0]! * sampleSize(whole);
-  let values: Uint8Array | Float32Array = new Uint8Array(0);
+  const numbers = (n: number) => (dtype === "uint8" ? new Uint8Array(n) : new Float32Array(n));
+  let values = numbers(0);
   let dims: readonly number[] = [count];
   let at = 0;
   let length = 0;
@@ -213,11 +214,10 @@ function jsonData(
     }
   };
   for (const items of itemsOf(data)) {
-    if (length === 0) {
+    if (length === 0 && items.length > 0) {
       if (Array.isArray(items[0])) dims = shape;
-      if (items.length > 0 && count > characters)
-        throw mismatch(name, `${count} numbers`, `${characters} bytes of JSON`, 0);
-      if (items.length > 0) values = dtype === "uint8" ? new Uint8Array(count) : new Float32Array(count);
+      if (count > characters) throw mismatch(name, `${count} numbers`, `${characters} bytes of JSON`, 0);
+      values = numbers(count);
     }
     length += items.length;
     if (length <= dims[0]!) walk(items, 0);

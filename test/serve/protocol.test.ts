@@ -155,7 +155,9 @@ describe("infer", () => {
     expect(answer.json().outputs).toMatchObject([{ data: [1, 2] }, { shape: [2, 4], data: features.data }]);
   });
 
-  test("no samples are no mistake", async () => {
+  test("no samples are no mistake, of either type", async () => {
+    const none = { name: "features", shape: [0, 4], datatype: "FP32", data: [] };
+    expect((await infer({ inputs: [none] }, "vectors")).status).toBe(200);
     const answer = await infer({ inputs: [tensor(0)], outputs: [{ name: "probabilities" }] });
     expect(answer.json().outputs).toMatchObject([{ shape: [0, 3], data: [] }]);
   });

@@ -56,7 +56,12 @@ export function parseAround(
   const lists: Uint8Array[][] = [];
   const kept: Uint8Array[] = [];
   let pieces: Uint8Array[] = [];
-  let [depth, from, start, piece] = [0, 0, -1, 0];
+  let [depth, from, start, piece, size] = [0, 0, -1, 0, 0];
+  const keep = (part: Uint8Array) => {
+    kept.push(part);
+    size += part.length;
+    if (size > BESIDES) throw new HttpProblem(413, `body: expected up to ${BESIDES} bytes besides the data, got more`);
+  };
   const endPiece = (end: number) => {
     if (end - piece > PIECE + itemBytes)
       throw new HttpProblem(400, `${key}: expected items of up to ${itemBytes} bytes, got more`);
@@ -78,16 +83,15 @@ export function parseAround(
       if (--depth !== level || start < 0) continue;
       if (byte === OBJECT_END) throw notJson("} where a list ends");
       endPiece(i);
-      kept.push(bytes.subarray(from, start), Buffer.from(`[${lists.length}]`));
+      keep(bytes.subarray(from, start));
+      keep(Buffer.from(`[${lists.length}]`));
       lists.push(pieces);
       [from, start] = [i + 1, -1];
     } else if (byte === COMMA && i - piece >= PIECE && start >= 0 && depth === level + 1) endPiece(i);
     else if (byte !== COLON && byte > SPACE) keyed = false;
   }
   if (depth > 0) throw notJson("it breaks off");
-  kept.push(bytes.subarray(from));
-  const size = kept.reduce((sum, { length }) => sum + length, 0);
-  if (size > BESIDES) throw new HttpProblem(413, `body: expected up to ${BESIDES} bytes besides the data, got ${size}`);
+  keep(bytes.subarray(from));
   return { json: parsed(Buffer.concat(kept)), items: ([i]) => parsedPieces(lists[i as number]!) };
 }
 

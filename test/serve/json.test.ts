@@ -18,6 +18,9 @@ const request = (data: string) =>
   `{"inputs":[{"data":${data},"name":"features","shape":[${ROWS},4],"datatype":"FP32"}]}`;
 const read = (text: string) =>
   parseInferRequest(bytes(text), undefined, toyManifest("features"), { rows: ROWS, jsonDepth: 16 }).data;
+/** Whether the numbers are those, bit by bit. */
+const are = (data: unknown, numbers: readonly number[]) =>
+  Buffer.from((data as Float32Array<ArrayBuffer>).buffer).equals(Buffer.from(Float32Array.from(numbers).buffer));
 const around = (text: string) => parseAround(bytes(text), 16, { key: "data", level: 3, itemBytes: 1000 });
 
 test.each([
@@ -26,7 +29,7 @@ test.each([
   ["spread over lines", JSON.stringify(rows, null, 2)],
 ])("the numbers of a long request, %s, are what JSON.parse reads", (_, data) => {
   expect(data.length).toBeGreaterThan(LONG);
-  expect(read(request(data))).toEqual(Float32Array.from(rows.flat()));
+  expect(are(read(request(data)), rows.flat())).toBe(true);
 });
 
 test("a long request that is changed anywhere is read as JSON.parse reads it, or refused", () => {
@@ -45,7 +48,7 @@ test("a long request that is changed anywhere is read as JSON.parse reads it, or
       expect(error instanceof SubspanError || error instanceof HttpProblem, `${error}`).toBe(true);
       continue;
     }
-    expect(data).toEqual(Float32Array.from(JSON.parse(text).inputs[0].data.flat()));
+    expect(are(data, JSON.parse(text).inputs[0].data.flat()), text.slice(at - 20, at + 20)).toBe(true);
   }
   expect(refused).toBeGreaterThan(20);
   expect(refused).toBeLessThan(120);

@@ -218,6 +218,7 @@ const HEAVY: readonly string[] = [
   `{"inputs":[{"data":[${repeated("[0],")}`,
   `{"inputs":[{"data":[${repeated("0,")}0]}]}`,
   `{"x":[${repeated("{},")}0]}`,
+  `{"inputs":[${repeated('{"data":[]},')}0]}`,
 ];
 
 test("memory is bounded, however many send as much as they may as gzip", async () => {

@@ -15,6 +15,9 @@ const PASSES = [
   joinCasts,
   cancelTransposes,
   joinReshapes,
+  reorderMatrices,
+  joinReshapes,
+  foldConstants,
   absorbBiases,
   absorbActivations,
   liveNodes,
@@ -172,8 +175,7 @@ export function cancelTransposes(graph: Graph): Graph {
 export function joinReshapes(graph: Graph): Graph {
   return rewritten(graph, (g, { op, inputs, attributes }) => {
     const [x, target] = inputs as [string, string];
-    const asked = g.initializers.get(target);
-    const sizes = asked && Array.from(valuesOf(asked) as BigInt64Array, Number);
+    const sizes = sizesOf(g, target);
     // A 0 that means "as it is there" means another size behind another shape.
     if (op !== "Reshape" || (!attributes.allowzero && (sizes === undefined || sizes.includes(0)))) return undefined;
     const first = g.producer(x);
@@ -182,6 +184,42 @@ export function joinReshapes(graph: Graph): Graph {
     if (shape && sizes && String(shape) === String(sizes)) return source;
     return g.node("Reshape", [source, target], attributes);
   });
+}
+
+/**
+ * The rows of a constant matrix are put in the order that numbers are flattened in without a Transpose: what a convolution gives, [n, c,
+ * h, w], was to be multiplied as [n, h w c].
+ */
+export function reorderMatrices(graph: Graph): Graph {
+  return rewritten(graph, (g, { op, inputs: [a, b] }) => {
+    const flat = g.producer(a as string);
+    const moved = g.producer(flat?.inputs[0] as string);
+    const parts = g.producer(moved?.inputs[0] as string);
+    const [rows, columns, ...rest] = g.initializers.get(b as string)?.shape ?? [];
+    const isChain = flat?.op === "Reshape" && moved?.op === "Transpose" && parts?.op === "Reshape";
+    if (op !== "MatMul" || !isChain || columns === undefined || rest.length > 0) return undefined;
+    const [batch, ...order] = moved.attributes.perm as readonly number[];
+    const sizes = sizesOf(g, parts.inputs[1] as string)?.slice(1);
+    const target = sizesOf(g, flat.inputs[1] as string);
+    const isFlat = batch === 0 && target?.length === 2 && target[1] === rows;
+    if (!isFlat || !sizes?.every((size) => size > 0) || sizes.reduce((x, y) => x * y, 1) !== rows) return undefined;
+    const apart = g.node("Reshape", [
+      b as string,
+      g.int64([...order.map((axis) => sizes[axis - 1] as number), columns]),
+    ]);
+    const perm = [...sizes.map((_, axis) => order.indexOf(axis + 1)), order.length];
+    const matrix = g.node("Reshape", [g.node("Transpose", [apart], { perm }), g.int64([rows, columns])]);
+    return g.node("MatMul", [
+      g.node("Reshape", [moved.inputs[0] as string, flat.inputs[1] as string], flat.attributes),
+      matrix,
+    ]);
+  });
+}
+
+/** A constant vector of sizes. */
+function sizesOf(g: Graph, name: string): readonly number[] | undefined {
+  const constant = g.initializers.get(name);
+  return constant && Array.from(valuesOf(constant) as BigInt64Array, Number);
 }
 
 const BLOCKED_CONV = `${NCHWC}:Conv`;

@@ -300,6 +300,22 @@ describe("all passes together", () => {
     expect(model.initializers.some(({ shape }) => String(shape) === "2,1,3,3")).toBe(true);
   });
 
+  test("a matrix has its rows in the order that a convolution gives, and nothing is transposed for it", async () => {
+    const filter = tf.tensor4d(draws(3 * 3 * 2 * 4), [3, 3, 2, 4]);
+    const matrix = tf.tensor2d(draws(3 * 5 * 4 * 2), [60, 2]);
+    const fn: TraceFunction = ({ x }) => ({
+      y: tf.matMul(tf.reshape(tf.relu(tf.conv2d(x as tf.Tensor4D, filter, 1, "same")), [-1, 60]), matrix),
+    });
+    const model = trace(fn, { inputs: { x: { type: "float32", shape: ["N", 3, 5, 2] } } });
+    expect(model.nodes.filter(({ op }) => op === "MatMul").length).toBe(1);
+    const images = model.nodes.filter(({ op }) => op === "Transpose").map(({ attributes }) => attributes.perm);
+    expect(images).toEqual([[0, 2, 1]]); // as they come
+    const x = Float32Array.from(draws(3 * 30));
+    const { y } = await runModel(model, { x: { data: x, shape: [3, 3, 5, 2] } });
+    const expected = fn({ x: tf.tensor4d(x, [3, 3, 5, 2]) }).y!.dataSync();
+    expect(Math.max(...expected.map((value, i) => Math.abs(value - Number(y?.data[i]))))).toBeLessThan(1e-6);
+  });
+
   test("an output may be an input or a constant", async () => {
     const fn: TraceFunction = ({ x }) => ({ same: tf.mul(x!, 1), two: tf.add(tf.scalar(1), tf.scalar(1)) });
     const model = trace(fn, { inputs: { x: { type: "float32", shape: ["N"] } } });

@@ -146,8 +146,9 @@ describe("too much", () => {
 
 describe("a worker that dies", () => {
   test("fails what it ran, and is replaced", async () => {
-    await using server = await open({ bundles: [slow()] });
-    const lost = infer(server.port, 4000);
+    const rows = 40_000; // some 300 ms
+    await using server = await open({ bundles: [slow()], limits: { rows } });
+    const lost = infer(server.port, rows);
     await vi.waitFor(async () => expect(await metric(server.port, "subspan_queue_bytes")).toBeGreaterThan(0));
     await new Promise((resolve) => setTimeout(resolve, 30));
     server.killWorker();

@@ -34,7 +34,9 @@ class Assignment:
         *biases, self.dense_bias, readout_bias = (bias.flatten() for bias in constants("Add"))
         self.convolutions = list(zip(filters, biases, strides, strict=True))
         dense, readout = constants("MatMul")
-        self.dense = dense.t().contiguous()
+        # From the graph's [c, h, w] to the [h, w, c] that images lie in.
+        by_place = dense.unflatten(0, (len(filters[-1]), -1)).transpose(0, 1)
+        self.dense = by_place.flatten(0, 1).t().contiguous()
         _, sharpness, length_weight = constants("Mul")
         low, width = constants("Sub")[-1].flatten(), constants("Max")[-2]
         quantiles = torch.cat([low, low[-1:] + width[-1:]])

@@ -29,4 +29,4 @@ export {
 export { LEAST_AGREEMENT, type LowPrecision, lowerPrecision, withTolerance } from "./precision/index.ts";
 export { type Preview, type PreviewContent, preview } from "./preview.ts";
 export { encodeModel, type Model } from "./proto.ts";
-export { type PortType, type Signature, type Tensors, type TraceFunction, trace } from "./trace.ts";
+export { type PortType, type Signature, type Tensors, type TraceFunction, trace, withoutCopies } from "./trace.ts";

@@ -150,6 +150,24 @@ export function finished(graph: Graph, { name, metadata }: Pick<Signature, "name
   };
 }
 
+/** The model with outputs that nodes give under their own names: ONNX Runtime copies what is an output and read by a node, too. */
+export function withoutCopies(model: Model): Model {
+  const computed = new Set(model.nodes.flatMap(({ outputs }) => outputs));
+  const ports = new Set(model.outputs.map(({ name }) => name));
+  const names = new Map<string, string>();
+  const nodes = model.nodes.filter(({ op, inputs, outputs }) => {
+    const [value, output] = [inputs[0] as string, outputs[0] as string];
+    if (op !== "Identity" || !ports.has(output) || !computed.has(value) || names.has(value)) return true;
+    names.set(value, output);
+    return false;
+  });
+  const named = (value: string) => names.get(value) ?? value;
+  return {
+    ...model,
+    nodes: nodes.map((node) => ({ ...node, inputs: node.inputs.map(named), outputs: node.outputs.map(named) })),
+  };
+}
+
 /** The names of a graph's values, but for its outputs. */
 function namesIn({ inputs, initializers, nodes }: Graph): readonly string[] {
   return [...inputs.map(({ name }) => name), ...initializers.keys(), ...nodes.flatMap(({ outputs }) => outputs)];

@@ -1,6 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import "../models/gradients.ts";
-import { type ConvolutionLayout, type Model, type PortType, type Tensors, trace } from "../export/index.ts";
+import {
+  type ConvolutionLayout,
+  type Model,
+  type PortType,
+  type Tensors,
+  trace,
+  withoutCopies,
+} from "../export/index.ts";
 import type { Parameters } from "../models/index.ts";
 import { type AdamSettings, adam } from "./optimizers.ts";
 
@@ -98,5 +105,5 @@ export function compileStep(definition: StepDefinition, convolutions: Convolutio
     inputs[PORT.buffer(name)] = { type: "float32", shape };
   }
   for (const [name, port] of Object.entries(definition.batch)) inputs[PORT.batch(name)] = port;
-  return trace(stepFunction(definition), { inputs, convolutions, name: "step" });
+  return withoutCopies(trace(stepFunction(definition), { inputs, convolutions, name: "step" }));
 }

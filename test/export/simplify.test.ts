@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 import { valuesOf } from "../../export/constants.ts";
 import { Graph, type GraphPort } from "../../export/graph.ts";
-import { type TraceFunction, trace } from "../../export/index.ts";
+import { type TraceFunction, trace, withoutCopies } from "../../export/index.ts";
 import {
   absorbActivations,
   absorbBiases,
@@ -314,6 +314,24 @@ describe("all passes together", () => {
     const { y } = await runModel(model, { x: { data: x, shape: [3, 3, 5, 2] } });
     const expected = fn({ x: tf.tensor4d(x, [3, 3, 5, 2]) }).y!.dataSync();
     expect(Math.max(...expected.map((value, i) => Math.abs(value - Number(y?.data[i]))))).toBeLessThan(1e-6);
+  });
+
+  test("an output is what a node gives, and a copy of an input, a constant or another output", async () => {
+    const fn: TraceFunction = ({ x }) => {
+      const half = tf.mul(x!, 0.5);
+      return { half, again: half, square: tf.square(half), same: x!, two: tf.scalar(2) };
+    };
+    const model = withoutCopies(trace(fn, { inputs: { x: { type: "float32", shape: ["N"] } } }));
+    expect(model.nodes.map(({ op, outputs }) => [op, ...outputs])).toEqual([
+      ["Mul", "half"],
+      ["Mul", "square"],
+      ["Identity", "again"],
+      ["Identity", "same"],
+      ["Identity", "two"],
+    ]);
+    const found = await runModel(model, { x: { data: Float32Array.of(3, 4), shape: [2] } });
+    const numbers = Object.fromEntries(Object.entries(found).map(([name, { data }]) => [name, data]));
+    expect(numbers).toEqual({ half: [1.5, 2], again: [1.5, 2], square: [2.25, 4], same: [3, 4], two: [2] });
   });
 
   test("an output may be an input or a constant", async () => {

@@ -217,7 +217,8 @@ function interleaved(
   return inBlocksOf(g, side(flat), inShape(convolution), block);
 }
 
-function blockedConv(g: Graph, x: Operand, filter: string, convolution: Convolution, block: number): Stored {
+/** A convolution of whole blocks to whole blocks, or of images with fewer channels than a block. */
+export function blockedConv(g: Graph, x: Operand, filter: string, convolution: Convolution, block: number): Stored {
   const { batch, inChannels, axes } = convolution;
   const sizes = axes.map(({ size }) => size);
   const images =

@@ -176,13 +176,16 @@ export const Prelu = lowering<{ x: Operand; alpha: Operand }>({
 const STEEP = 1e38;
 
 /**
- * tfjs `Step(x; alpha)`, 1 where x > 0, else alpha -> `Clip(1e38 x, alpha, 1)` for the usual alpha below 1: a third of the time
- * of `Where(Greater(x, 0), 1, alpha)`, which serves the rest. In the gradients of Relu, LeakyRelu and Abs. NaN stays NaN; of
+ * tfjs `Step(x; alpha)`, 1 where x > 0, else alpha -> `HardSigmoid`, `Clip(1e38 x, 0, 1)` in one node, for the usual 0 and
+ * `Clip(1e38 x, alpha, 1)` up to 1: a third of the time of `Where(Greater(x, 0), 1, alpha)`, which serves the rest. In the gradients of Relu, LeakyRelu and Abs. NaN stays NaN; of
  * integers tfjs truncates alpha.
  */
 export const Step = lowering<X, { alpha: number }>({
   infer: sameOf("float32", "int32"),
   emit: (g, { x }, { alpha = 0 }) => {
+    if (x.dtype === "float32" && alpha === 0) {
+      return elementwise(g, "HardSigmoid", [x], { alpha: { float: STEEP }, beta: { float: 0 } });
+    }
     if (x.dtype === "float32" && alpha <= 1) {
       return over(g, "Clip", over(g, "Mul", x.held, g.float32(STEEP)), g.float32(alpha), g.float32(1));
     }

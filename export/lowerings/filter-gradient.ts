@@ -1,9 +1,13 @@
 import type { Graph } from "../graph.ts";
 import { blocked, NCHWC, type Operand, reshaped, reversed, transposed } from "../value.ts";
 import { blockOf, CNHW, type Convolution, gradientOf, NCHW, spatial } from "./convolution-forms.ts";
+import { patchGradient } from "./patch-gradient.ts";
 import { attributesOf, convolved, cut, still, type Windows } from "./windows.ts";
 
 const channelFirst = (rank: number) => [rank - 1, 0, ...spatial(rank).map((i) => i + 1)];
+
+/** Windows of more blocks than these take as long as rows do. */
+const PATCH_BLOCKS = 2;
 
 /** Below this many input channels the filter gradient's runs of them are shorter than its runs of width. */
 const FEW_CHANNELS = 4;
@@ -23,19 +27,37 @@ const FEW_CHANNELS = 4;
 export function filterGradient(g: Graph, x: Operand, dy: Operand, convolution: Convolution): string {
   if (convolution.groups > 1 || convolution.axes.length > 2) return plainCorrelation(g, x, dy, convolution);
   const block = blockOf(g);
-  const isWide = block !== undefined && convolution.inChannels % block === 0;
-  if (isWide && inWholeBlocks(convolution, block)) return blockedCorrelation(g, x, dy, convolution, block);
+  const isWhole = block !== undefined && convolution.inChannels % block === 0;
+  const direct = formInBlocks(convolution, block, isWhole);
+  if (direct) return direct(g, x, dy, convolution);
   const turned = convolution.outChannels < convolution.inChannels ? gradientOf(convolution) : undefined;
   if (turned === undefined) return correlation(g, x, dy, convolution, (kh, kw, i, o) => [kh, kw, i, o]);
-  if (block !== undefined && inWholeBlocks(turned, block)) {
-    const [height, width] = turned.axes as [Windows, Windows];
-    const shape = [height.taps, width.taps, turned.inChannels, turned.outChannels];
-    const backwards = transposed(g, blockedCorrelation(g, dy, x, turned, block), shape, [0, 1, 3, 2]);
-    return reversed(g, backwards, [0, 1]);
+  const inverse = formInBlocks(turned, block, true);
+  if (inverse) {
+    const shape = [...turned.axes.map(({ taps }) => taps), turned.inChannels, turned.outChannels];
+    return reversed(g, transposed(g, inverse(g, dy, x, turned), shape, [0, 1, 3, 2]), [0, 1]);
   }
   const backwards = correlation(g, dy, x, turned, (kh, kw, i, o) => [kh, kw, o, i]);
   return reversed(g, backwards, [0, 1]);
 }
+
+type Form = (g: Graph, x: Operand, dy: Operand, convolution: Convolution) => string;
+
+/** The form over blocks of so many channels, if there is one; by rows only `inRows`. */
+function formInBlocks(convolution: Convolution, block: number | undefined, inRows: boolean): Form | undefined {
+  if (block === undefined) return undefined;
+  if (hasPatches(convolution, block)) return (g, x, dy) => patchGradient(g, x, dy, convolution, block);
+  if (inRows && inWholeBlocks(convolution, block))
+    return (g, x, dy) => blockedCorrelation(g, x, dy, convolution, block);
+  return undefined;
+}
+
+/** Whether few enough numbers meet in a window for it to be made, and dy's channels are whole blocks. */
+const hasPatches = ({ batch, inChannels, outChannels, axes }: Convolution, block: number): boolean =>
+  inChannels * axes.reduce((taps, axis) => taps * axis.taps, 1) <= PATCH_BLOCKS * block &&
+  batch * inChannels * outChannels > 0 &&
+  outChannels % block === 0 &&
+  axes.every((axis) => axis.count > 0 && axis.before >= 0 && cut(axis).size === axis.size);
 
 /** Whether the batch and the channels of dy are whole blocks, every stride has a row, and dy's columns see all they need of x. */
 function inWholeBlocks({ batch, inChannels, outChannels, axes }: Convolution, block: number): boolean {

@@ -6,7 +6,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { contest, isTorchThere, type Row, tiny } from "./step/contest.ts";
+import { contest, isTorchThere, type Row, STEPS, tiny } from "./step/contest.ts";
 import { table } from "./step/table.ts";
 import { nameOf, SPECS, WORKLOADS, type WorkloadName } from "./step/workload.ts";
 
@@ -35,7 +35,7 @@ const small = wanted.includes("autoencoder") ? await tiny(threads) : undefined;
 if (options.json) console.log(JSON.stringify({ threads, rounds, rows, tiny: small }));
 else {
   const versions = [...new Set(rows.flatMap((row) => row.versions))].join(", ");
-  console.log(`training steps, ${threads} threads, ${rounds} rounds of 2 steps; ${versions}\n\n${table(rows)}`);
+  console.log(`training steps, ${threads} threads, ${rounds} rounds of ${STEPS} steps; ${versions}\n\n${table(rows)}`);
   for (const { workload, batch, parameters, loss } of rows) {
     const losses = Object.entries(loss).map(([engine, value]) => `${engine} ${value.toPrecision(4)}`);
     console.log(`${workload}, batch ${batch}: ${parameters} parameters each; first loss: ${losses.join(", ")}`);

@@ -36,8 +36,11 @@ function entriesOf(engine: Engine, { workload }: Spec): readonly Entry[] {
 
 /** Milliseconds. Until the threads of the one have stopped spinning, the next would be measured beside them. */
 const PAUSE = 250;
-/** Steps that one contestant runs in its turn; one that takes longer than so many milliseconds a step has one turn of one step. */
-const STEPS = 2;
+/**
+ * Steps that are counted of a contestant's turn, after one that finds threads asleep and caches cold, as no step of a training
+ * does; one that takes longer than so many milliseconds a step has one turn of one step.
+ */
+export const STEPS = 6;
 const SLOW = 10_000;
 /**
  * How near losses of the first step are: tfjs's from the same weights and data; the others' from their own, drawn by the same
@@ -136,7 +139,8 @@ class Turn {
 
   async take(round: number): Promise<void> {
     if (this.#slow && round > 0) return;
-    this.milliseconds.push(...(await this.#contestant.run(this.#slow ? 1 : STEPS)));
+    const milliseconds = await this.#contestant.run(this.#slow ? 1 : 1 + STEPS);
+    this.milliseconds.push(...milliseconds.slice(this.#slow ? 0 : 1));
     await setTimeout(PAUSE);
   }
 

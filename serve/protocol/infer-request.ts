@@ -205,11 +205,13 @@ function jsonData(
   let length = 0;
   const fill = dtype === "uint8" ? fillBytes : fillFloats;
   const walk = (items: unknown, axis: number): void => {
-    if (!Array.isArray(items)) throw mismatch(name, "a list", typeof items, at);
+    const areBytes = items instanceof Uint8Array;
+    if (!areBytes && !Array.isArray(items)) throw mismatch(name, "a list", typeof items, at);
     if (axis > 0 && items.length !== dims[axis]) throw mismatch(name, `${dims[axis]} items`, String(items.length), at);
     if (axis + 1 < dims.length) for (const item of items) walk(item, axis + 1);
     else {
-      fill(values, items, at, name);
+      if (areBytes) values.set(items, at);
+      else fill(values, items, at, name);
       at += items.length;
     }
   };

@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { HttpProblem } from "../problem.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 const QUOTE = 34;
 const COMMA = 44;
+const ZERO = 48;
 const COLON = 58;
 const BACKSLASH = 92;
 const [LIST, LIST_END, OBJECT, OBJECT_END] = [91, 93, 123, 125];
@@ -14,12 +16,18 @@ export const BESIDES = 2 ** 18;
 /** Bytes of a list that are parsed at a time. */
 const PIECE = 2 ** 18;
 
+/** In short JSON, where a list stood that was read by itself. No request knows it. */
+const ELSEWHERE = randomUUID();
+
 /** JSON, and the items of its lists of numbers. */
 export interface JsonAround {
   readonly json: unknown;
   /** Of such a list of the JSON all items, some at a time. @throws {HttpProblem} 400 for what is no JSON. */
-  readonly items: (list: readonly unknown[]) => Iterable<readonly unknown[]>;
+  readonly items: (list: readonly unknown[]) => Iterable<Items>;
 }
+
+/** Integers 0..255 may come as bytes. */
+export type Items = readonly unknown[] | Uint8Array;
 
 /** @throws {HttpProblem} 400 for what is not UTF-8, not JSON, or nested deeper than `maxDepth`. */
 export function parseJson(bytes: Uint8Array, maxDepth: number): unknown {
@@ -39,8 +47,8 @@ const notJson = (reason: string) => new HttpProblem(400, `body: expected JSON: $
 const tooDeep = (maxDepth: number) => new HttpProblem(400, `body: expected JSON of up to ${maxDepth} levels, got more`);
 
 /**
- * Parses JSON but for the lists that are values of a key, if it is long: those are parsed as their items are asked for. Parsed
- * whole, they would take tens of bytes a number.
+ * Parses JSON but for the lists that are values of a key. In long JSON those are parsed as their items are asked for: parsed
+ * whole, they would take tens of bytes a number. In short JSON a list of bytes is read by itself, as that is faster.
  *
  * @param level - how many brackets the key stands in.
  * @param itemBytes - of the longest item that such a list may have.
@@ -51,7 +59,8 @@ export function parseAround(
   maxDepth: number,
   { key, level, itemBytes }: { readonly key: string; readonly level: number; readonly itemBytes: number },
 ): JsonAround {
-  if (bytes.length <= PIECE) return { json: parseJson(bytes, maxDepth), items: (list) => [list] };
+  if (bytes.length <= PIECE)
+    return parseAroundBytes(bytes, maxDepth, key) ?? { json: parseJson(bytes, maxDepth), items: (list) => [list] };
   /** What each list has between its brackets, cut at commas. Where it stood, the JSON has [i]. */
   const lists: Uint8Array[][] = [];
   const kept: Uint8Array[] = [];
@@ -95,9 +104,56 @@ export function parseAround(
   return { json: parsed(Buffer.concat(kept)), items: ([i]) => parsedPieces(lists[i as number]!) };
 }
 
-function* parsedPieces(pieces: readonly Uint8Array[]): Generator<readonly unknown[]> {
+/**
+ * Parses JSON in which one key of that name has a list of bytes, plainly written; undefined for any other, and for what is
+ * wrong, which is told of the whole.
+ */
+function parseAroundBytes(bytes: Uint8Array, maxDepth: number, key: string): JsonAround | undefined {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const quoted = `"${key}"`;
+  const at = text.indexOf(quoted);
+  // Behind a backslash it is the end of a longer string.
+  if (at < 1 || text[at - 1] === BACKSLASH || text.indexOf(quoted, at + 1) >= 0) return undefined;
+  const start = text.indexOf(LIST, at);
+  const end = text.indexOf(LIST_END, start);
+  if (start < 0 || end < 0 || text.toString("latin1", at + quoted.length, start).trim() !== ":") return undefined;
+  const values = plainBytes(text.subarray(start + 1, end));
+  if (values === undefined) return undefined;
+  const without = [text.subarray(0, start), Buffer.from(JSON.stringify([ELSEWHERE])), text.subarray(end + 1)];
+  try {
+    const json = parseJson(Buffer.concat(without), maxDepth);
+    return { json, items: (list) => [list[0] === ELSEWHERE ? values : list] };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads integers 0..255 between commas, perhaps with spaces before them; undefined for anything else JSON may have, or may not. */
+function plainBytes(text: Uint8Array): Uint8Array | undefined {
+  const values = new Uint8Array((text.length + 1) >> 1); // n numbers take 2n - 1 characters
+  let count = 0;
+  let value = -1;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text[i]! - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      if (value === 0) return undefined;
+      value = value < 0 ? digit : value * 10 + digit;
+      if (value > 255) return undefined;
+    } else if (digit === COMMA - ZERO) {
+      if (value < 0) return undefined;
+      values[count++] = value;
+      value = -1;
+    } else if (digit !== SPACE - ZERO || value >= 0) return undefined;
+  }
+  if (value < 0) return undefined;
+  values[count++] = value;
+  return values.subarray(0, count);
+}
+
+function* parsedPieces(pieces: readonly Uint8Array[]): Generator<Items> {
   for (const piece of pieces) {
-    const items = parsed(Buffer.concat([Buffer.from("["), piece, Buffer.from("]")])) as readonly unknown[];
+    const items =
+      plainBytes(piece) ?? (parsed(Buffer.concat([Buffer.from("["), piece, Buffer.from("]")])) as readonly unknown[]);
     if (items.length === 0 && pieces.length > 1) throw notJson("a comma with nothing behind");
     yield items;
   }

@@ -80,3 +80,76 @@ test.each([
 ])("refuses a long request %s", (_, text, status, message) => {
   expect(() => read(text)).toThrow(expect.objectContaining({ status, message: expect.stringContaining(message) }));
 });
+
+/** What a request with images is read as, or how it is refused. */
+const readImages = (text: string): unknown => {
+  try {
+    const { data, id } = parseInferRequest(bytes(text), undefined, toyManifest(), { rows: 9, jsonDepth: 16 });
+    return { data, id };
+  } catch (error) {
+    if (error instanceof HttpProblem) return error.status;
+    if (error instanceof SubspanError) return error.message;
+    throw error;
+  }
+};
+/** The same request, whose key nothing looks for in the text: JSON.parse reads all of it. */
+const slowly = (text: string) => text.replaceAll('"data"', '"\\u0064ata"');
+const images = (data: string, id = "an id") =>
+  `{"id": ${JSON.stringify(id)}, "inputs":[{"data" : ${data},"name":"images","shape":[2,2,2,1],"datatype":"UINT8"}]}`;
+
+test("bytes in a short request are read as JSON.parse reads them, however it is changed", () => {
+  const whole = images("[0, 7,10, 255,99,  100,1,0]");
+  const numbers = Uint8Array.of(0, 7, 10, 255, 99, 100, 1, 0);
+  expect(readImages(whole)).toEqual({ data: numbers, id: "an id" });
+  const [from, length] = [whole.indexOf("[0"), "[0, 7,10, 255,99,  100,1,0]".length];
+  let accepted = 0;
+  for (let i = 0; i < 4000; i++) {
+    const at = i % 4 > 0 ? from + random.integer(length + 1) : random.integer(whole.length);
+    const put = [
+      "",
+      ",",
+      "[",
+      "]",
+      "}",
+      '"',
+      "\\",
+      "1",
+      "0",
+      "-",
+      ".",
+      "e0",
+      " ",
+      "\n",
+      "\u00a0",
+      "null",
+      '"data":[1]',
+    ];
+    const text = whole.slice(0, at) + put[random.integer(put.length)] + whole.slice(at + random.integer(3));
+    const found = readImages(text);
+    if (typeof found === "object") accepted++;
+    expect(found, text).toEqual(readImages(slowly(text)));
+  }
+  expect(accepted).toBeGreaterThan(400);
+  expect(accepted).toBeLessThan(3600);
+});
+
+test.each([
+  ["a string that ends like the key", images("[1,2,3,4,5,6,7,8]", 'so: "data"')],
+  ["a key that ends like it", images("[1,2,3,4,5,6,7,8]").replace('"id"', '"\\"data":[9],"id"')],
+  ["a name like the key", images("[1,2,3,4,5,6,7,8]").replace('"an id"', '"data"')],
+  ["two such keys", images("[1,2,3,4,5,6,7,8]").replace('"id"', '"other":{"data":[9]},"id"')],
+  ["the key elsewhere", slowly(images("[1,2,3,4,5,6,7,8]")).replace('"id"', '"other":{"data":[9]},"id"')],
+])("bytes in a short request with %s are the tensor's", (_, text) => {
+  expect(readImages(text)).toMatchObject({ data: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) });
+});
+
+test("bytes in a long request are read as numbers are", () => {
+  const data = Array.from({ length: 2 ** 17 }, () => random.integer(256));
+  const text = `{"inputs":[{"name":"images","shape":[${data.length / 4},2,2,1],"datatype":"UINT8","data":${JSON.stringify(data)}}]}`;
+  expect(text.length).toBeGreaterThan(LONG);
+  const limits = { rows: data.length, jsonDepth: 16 };
+  const image = (text: string) => parseInferRequest(bytes(text), undefined, toyManifest(), limits).data;
+  expect(Buffer.from(image(text)).equals(Buffer.from(data))).toBe(true);
+  const refused = text.replace(/,\d+]}]}$/, ",256]}]}");
+  expect(() => image(refused)).toThrow("expected integers 0..255, got 256");
+});

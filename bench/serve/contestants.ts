@@ -12,13 +12,17 @@ export interface Contestant {
   stop(): Promise<void>;
 }
 
-/** Servers of the bundle at `folder` called `model`, a process or a thread a core each; those that are not installed are left out. */
-export async function contestants(folder: string, model: string, cores: number): Promise<Contestant[]> {
+/**
+ * Servers of the bundle at `folder` called `model`, a process or a thread a core each; those that are not installed are left out,
+ * and all but ours and `only`, if that is said.
+ */
+export async function contestants(folder: string, model: string, cores: number, only?: string): Promise<Contestant[]> {
   const graph = resolve(folder, "model.onnx");
+  const wanted = (name: string) => (only === undefined || only === name) && existsSync(`.venv/${name.toLowerCase()}`);
   const starting = [
     ours(folder),
-    ...(existsSync(".venv/fastapi") ? [fastapi(graph, cores)] : []),
-    ...(existsSync(".venv/mlserver") ? [mlserver(graph, model, cores)] : []),
+    ...(wanted("FastAPI") ? [fastapi(graph, cores)] : []),
+    ...(wanted("MLServer") ? [mlserver(graph, model, cores)] : []),
   ];
   const started = await Promise.allSettled(starting);
   const failed = started.find((one) => one.status === "rejected");

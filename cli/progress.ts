@@ -77,6 +77,8 @@ function eventLine(event: RunEvent): string | undefined {
       return resumedLine(event);
     case "finish":
       return finishLine(event);
+    case "warning":
+      return warningLine(event);
     default:
       return undefined;
   }
@@ -103,6 +105,7 @@ class BarReporter implements Reporter {
     else if (event.type === "clustering") this.note(clusteringLine(event));
     else if (event.type === "clusters") this.note(clustersLine(event));
     else if (event.type === "resumed") this.note(resumedLine(event));
+    else if (event.type === "warning") this.note(warningLine(event));
     else if (event.type === "finishing") this.doing("final clusters");
     else if (event.type === "finish") this.doing(finishLine(event));
     else if (event.type === "phase") {
@@ -204,6 +207,8 @@ export function sizesText(sizes: readonly number[]): string {
 
 const finishLine = ({ stage, seconds }: Extract<RunEvent, { readonly type: "finish" }>) =>
   `final clusters: ${stage}  ${duration(seconds)}`;
+
+const warningLine = ({ message }: { readonly message: string }) => `warning: ${message}`;
 
 type ResumedEvent = Extract<RunEvent, { readonly type: "resumed" }>;
 

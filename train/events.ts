@@ -42,4 +42,6 @@ export type TrainEvent =
       readonly eigenvectors: number;
       readonly sizes: readonly number[];
       readonly seconds: number;
-    };
+    }
+  /** Something is wrong that does not stop a run: `lopsided` clusters, of a round or in the end. */
+  | { readonly type: "warning"; readonly message: string };

@@ -29,6 +29,7 @@ export {
   resolveConfig,
   type Settings,
 } from "./hyperparameters.ts";
+export { lopsided } from "./lopsided.ts";
 export {
   accuracy,
   adjustedRandIndex,

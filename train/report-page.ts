@@ -1,5 +1,6 @@
 import type { Preview } from "../export/index.ts";
 import { flatten, resolveConfig, type Settings } from "./hyperparameters.ts";
+import { lopsided } from "./lopsided.ts";
 import { barChart, escaped, hue, lineChart, scatter, short } from "./report-charts.ts";
 import { STYLE } from "./report-style.ts";
 import type { Run, RunEvent } from "./run.ts";
@@ -102,7 +103,9 @@ function outcome({ state, config }: Report["run"], events: readonly RunEvent[]):
     const value = finished.metrics[key] as number;
     return [key, SHARES.has(key) ? percent(value) : short(value), METRICS[key] ?? ""] as const;
   });
-  return `<ul class="tiles">${tiles.join("")}</ul>${table(rows)}<p class="note">No label was seen: these say how settled the clusters are, not how right.</p>`;
+  const wrong = lopsided(finished.sizes);
+  const warning = wrong === undefined ? "" : `<p class="warning">${escaped(`Warning: ${wrong}.`)}</p>`;
+  return `${warning}<ul class="tiles">${tiles.join("")}</ul>${table(rows)}<p class="note">No label was seen: these say how settled the clusters are, not how right.</p>`;
 }
 
 function clusters(sizes: readonly number[] | undefined, preview: Preview | undefined): string {

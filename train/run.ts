@@ -10,6 +10,7 @@ import type { Executor, SessionSettings } from "./executors/executor.ts";
 import { type Compute, computeOf, type EngineName, openExecutor, type TrainingDevice } from "./executors/index.ts";
 import { type FinishEvent, finishTraining } from "./finish.ts";
 import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
+import { lopsided } from "./lopsided.ts";
 import { type Finished, isTaken, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
 import { checkTrainable, type TrainingData } from "./trainable.ts";
 import { type Position, Trainer, type TrainingState } from "./trainer.ts";
@@ -256,6 +257,8 @@ async function train(
   const finished = { structure, labels, sizes, metrics };
   await folder.save({ parameters, position: state.position }, finished);
   const seconds = (performance.now() - began) / 1000;
+  const wrong = lopsided(sizes);
+  if (wrong !== undefined) emit({ type: "warning", message: wrong });
   emit({ type: "done", sizes, metrics, seconds });
   return { folder: path, config, parameters, ...finished, seconds, before: false };
 }

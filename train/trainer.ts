@@ -13,6 +13,7 @@ import {
 } from "./executors/executor.ts";
 import { OnnxExecutor } from "./executors/onnx.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
+import { lopsided } from "./lopsided.ts";
 import { Means, Pace } from "./pace.ts";
 import { priorLaplacian } from "./prior-graph.ts";
 import { Random } from "./random.ts";
@@ -331,6 +332,8 @@ export class Trainer {
     const { clusters } = settings;
     const sizes = clusterSizes(labels, clusters);
     this.#emit({ type: "clustering", eigenvectors, sizes, seconds: (performance.now() - began) / 1000 });
+    const wrong = lopsided(sizes);
+    if (wrong !== undefined) this.#emit({ type: "warning", message: `${phase.name} begins with this: ${wrong}` });
     const found = { ...known, clustering: { latents: unitRows(latents), labels, clusters } };
     return [{ ...parameters, ...phase.begin?.(found) }, Targets.fromClustering(labels, affinity, clusters)];
   }

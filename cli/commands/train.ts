@@ -10,6 +10,7 @@ import {
   type FinishedRun,
   hyperparameters,
   loadSource,
+  lopsided,
   mergeSettings,
   PROVISIONAL,
   type RunHooks,
@@ -185,9 +186,10 @@ function slug(source: string): string {
 function report({ options, io, program }: CommandContext, finished: FinishedRun, dataset: Dataset, page: string): void {
   const { folder, seconds, sizes, metrics, labels, before } = finished;
   const scores = dataset.labels && scoresOf(labels, classNames(dataset));
+  const wrong = lopsided(sizes);
   if (options.has("json")) {
     io.stdout.write(
-      `${JSON.stringify({ type: "result", folder, report: page, seconds, before, sizes, metrics, scores })}\n`,
+      `${JSON.stringify({ type: "result", folder, report: page, seconds, before, sizes, warning: wrong, metrics, scores })}\n`,
     );
     return;
   }
@@ -197,6 +199,7 @@ function report({ options, io, program }: CommandContext, finished: FinishedRun,
       ["report", page],
       ["seconds", before ? "0, it was finished before" : duration(seconds)],
       ["clusters", sizesText(sizes)],
+      ...(wrong === undefined ? [] : [["warning", wrong] as const]),
       ["agreement", `${percent(metrics.agreement ?? 0)} of samples with a view of them`],
     ]),
   );

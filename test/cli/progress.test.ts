@@ -63,6 +63,7 @@ const EVENTS: RunEvent[] = [
   { type: "saved", phase: 2, epoch: 0, step: 0 },
   { type: "finishing" },
   { type: "finish", stage: "encode", seconds: 1 },
+  { type: "warning", message: "1 of 2 clusters hold no sample" },
 ];
 
 describe("progress", () => {
@@ -79,6 +80,7 @@ clustering: 2 clusters of 900 to 1,100 samples with 12 eigenvectors  2.0 s
 joint 1 1/2  loss 0.5  1.0 % changed cluster  4.0 s
 joint 1 2/2  loss 0.4  1:00
 final clusters: encode  1.0 s
+warning: 1 of 2 clusters hold no sample
 `,
     });
   });

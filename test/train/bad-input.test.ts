@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Samples } from "../../runtime/samples.ts";
+import { lopsided } from "../../train/lopsided.ts";
 import { type RunEvent, type RunHooks, readRun, resumeRun, startRun } from "../../train/run.ts";
 import { SIDE, tinyImages } from "./tiny.ts";
 import { TINY_METHODS } from "./tiny-methods.ts";
@@ -66,6 +67,19 @@ describe.each(NAMES)("%s", (method) => {
     for (const [name, { data }] of Object.entries({ ...parameters, ...structure }))
       expect(data.every(Number.isFinite), name).toBe(true);
     for (const [name, value] of Object.entries(metrics)) expect(value, name).toSatisfy(Number.isFinite);
+  });
+
+  test("of which nearly all are alike says that they were not told apart", async () => {
+    const [few, events] = [
+      images(40, (sample, place) => (sample > 37 ? sample * place : place * 7) % 256),
+      [] as RunEvent[],
+    ];
+    const hooks: RunHooks = { onEvent: (event) => events.push(event) };
+    const { sizes } = await start(method, few, {}, undefined, hooks);
+    const warnings = events.filter((event) => event.type === "warning");
+    expect(Math.max(...sizes)).toBeGreaterThanOrEqual(38);
+    expect(warnings.at(-1)?.message).toBe(lopsided(sizes));
+    expect(lopsided(sizes)).toMatch(/^cluster [012] holds \d+ of 40 samples: they were not told apart$/);
   });
 
   test("refuses one cluster, and more clusters than samples", async () => {

@@ -17,20 +17,22 @@ export interface HandlerParts {
   readonly onAnswered: (incoming: IncomingMessage, status: number, call: Call, ms: number) => void;
 }
 
+/** A request that carries its call: a map of them by weak keys is work for every collection of garbage. */
+type Asked = IncomingMessage & { call?: Call };
+
 /** What Node's server calls with each request: around the routes, what all of them share. */
 export function requestHandler({ app, cors, draining, traced, onAnswered }: HandlerParts): RequestListener {
-  const calls = new WeakMap<object, Call>();
   // Without the override, this process's own Request and Response stay what they are.
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = env as Omit<Bindings, "call">;
-      return app.fetch(request, { incoming, outgoing, call: calls.get(incoming)! });
+      return app.fetch(request, { incoming, outgoing, call: (incoming as Asked).call! });
     },
     { overrideGlobalObjects: false, errorHandler: unreadable },
   );
-  return (incoming: IncomingMessage, outgoing: ServerResponse) => {
+  return (incoming: Asked, outgoing: ServerResponse) => {
     const call = beginCall(incoming, outgoing, traced);
-    calls.set(incoming, call);
+    incoming.call = call;
     if (draining()) outgoing.shouldKeepAlive = false;
     outgoing.once("close", () => {
       const status = outgoing.headersSent ? outgoing.statusCode : 499;

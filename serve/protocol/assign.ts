@@ -40,7 +40,7 @@ type AssignLimits = Pick<Limits, "rows" | "jsonDepth" | "pixels">;
 const OUTPUTS: readonly OutputName[] = ["label", "confidence", "novelty"];
 /** Images decoded at once: each may take a few bytes a pixel. */
 const DECODERS = 4;
-const FORMATS = "PNG, JPEG, GIF, WebP, BMP, TIFF, AVIF or HEIF";
+const FORMATS = "PNG, JPEG, GIF, WebP, TIFF or AVIF";
 const EXPECTED = "application/json with rows, an image, or multipart/form-data of images";
 
 /** A content type without its parameters, in lower case. */

@@ -33,7 +33,7 @@ const energy = z.object({
     .min(0)
     .max(100)
     .default(10)
-    .describe("of soft-threshold: steps towards the elastic net's minimum; 0 leaves coefficients to the network alone"),
+    .describe("steps towards the elastic net's minimum, or gibbs's own; 0 leaves coefficients to the network alone"),
   gamma: z.number().positive().default(3).describe("weight of the self-expression error beside the elastic net"),
   lambda: z
     .number()

@@ -80,6 +80,14 @@ export function labelLogits(parameters: Parameters, latents: tf.Tensor2D): tf.Te
 }
 
 /**
+ * Whether self-expression may move the latents, not the energy network alone. It is least where all are one direction. At the elastic
+ * net's minimum there is little to gain by that; coefficients that are not there can be improved more by it than by learning, and
+ * soft labels do not hold latents apart. What does is a term of its own.
+ */
+const latentsMayFollow = ({ energy, joint, antiCollapse }: Config): boolean =>
+  (energy.minimiser === "soft-threshold" && energy.refinements > 0) || joint.information > 0 || antiCollapse > 0;
+
+/**
  * Dictionary and coefficients together, end to end, with the labels that the coefficients gave: in the first round
  * self-expression's weight rises linearly first.
  */
@@ -130,7 +138,7 @@ function joint(config: Config, encoder: Encoder, round: number): Phase {
       if (weight > 0) {
         const share = round === 1 && ramp > 0 ? tf.minimum(1, tf.div(batch.progress as tf.Scalar, ramp)) : tf.scalar(1);
         const scale = tf.mul(weight, share) as tf.Scalar;
-        const unit = unitRows(first);
+        const unit = latentsMayFollow(config) ? unitRows(first) : stopGradient(unitRows(first));
         Object.assign(terms, selfExpressionTerms(config, parameters, unit, batch.index as tf.Tensor1D, scale));
       }
       return terms;

@@ -193,6 +193,71 @@ describe("refined similarities", () => {
   });
 });
 
+describe("Gibbs weights of refined similarities", () => {
+  const network: EnergyNetwork = {
+    ...{ ...small, minimiser: "gibbs", temperature: 0.05, gain: "learned", refinements: 100 },
+  };
+  const feeds = { ...initial(network), "energy.gain": { data: Float32Array.of(0), shape: [] }, ...data };
+  const fitted = (net: EnergyNetwork) => {
+    const { z, d, c } = runEager(
+      (x) => {
+        const [z, d] = [unitRows(x.latents as tf.Tensor2D), unitRows(x.atoms as tf.Tensor2D)];
+        return { z, d, c: coefficients(net, x, z, dictionaryOf(x, d)) };
+      },
+      feeds,
+      {},
+    );
+    const tensor = (array: typeof z) => tf.tensor2d(array!.data as Float32Array, array!.shape as [number, number]);
+    return { z: () => tensor(z), d: () => tensor(d), c: () => tensor(c) };
+  };
+
+  test("are those of what each atom explains of what is left over", () => {
+    const { z, d, c } = fitted(network);
+    const explained = () => tf.matMul(tf.sub(z(), tf.matMul(c(), d())), d(), false, true) as tf.Tensor2D;
+    expect(
+      maxAbsDifference(
+        numbers(() => gibbs(explained(), 0.05)),
+        numbers(c),
+      ),
+    ).toBeLessThan(1e-3);
+  });
+
+  test("rebuild latents that a new network's do not", () => {
+    const misfit = (net: EnergyNetwork) => {
+      const { z, d, c } = fitted(net);
+      return numbers(() => selfExpression(z(), c(), d(), 2))[0] as number;
+    };
+    expect(misfit({ ...network, refinements: 0 })).toBeGreaterThan(0.5);
+    expect(misfit({ ...network, refinements: 10 })).toBeLessThan(0.25);
+  });
+});
+
+describe("a threshold above all similarities", () => {
+  const network = { ...networks["soft threshold"]!, refinements: 0 };
+  const feeds = { ...initial(network), "energy.threshold": { data: Float32Array.of(2), shape: [] }, ...data };
+  const rebuilt = (x: Parameters) => {
+    const [z, d] = [unitRows(x.latents as tf.Tensor2D), unitRows(x.atoms as tf.Tensor2D)];
+    return { z, d, c: coefficients(network, x, z, dictionaryOf(x, d), own()) };
+  };
+
+  test("leaves each sample an atom that is not itself", () => {
+    const { c } = runEager((x) => ({ c: rebuilt(x).c }), feeds, {});
+    for (const row of rows(c!.data, M)) expect(Math.max(...row.map(Math.abs))).toBeGreaterThan(0);
+    expect([c!.data[3 * M]!, c!.data[M + 2]!, c!.data[M + 5]!].map(Math.abs)).toEqual([0, 0, 0]);
+  });
+
+  test("is not the end of learning", () => {
+    const names = Object.keys(feeds).filter((name) => /query|key/.test(name));
+    const loss: ScalarFunction = (x) => {
+      const { z, d, c } = rebuilt(x);
+      return selfExpression(z, c, d, 3);
+    };
+    const gradients = runEager(withGradients(loss, names), feeds, {});
+    for (const name of names)
+      expect(Math.max(...Array.from(gradients[`gradient/${name}`]!.data, Math.abs)), name).toBeGreaterThan(0);
+  });
+});
+
 describe("similarities", () => {
   test("stay within -1..1, whatever the parameters", () => {
     const network = networks["soft threshold"]!;
@@ -274,13 +339,13 @@ describe("gibbs", () => {
       numbers(() => gibbs(s(), tau)),
       4,
     ) as [number[]];
-    expect(first.map(Math.sign)).toEqual([1, -1, 1, 0]);
+    const both = [0.5, -0.5, 0.1, 0, -0.5, 0.5, -0.1, 0];
     const energy = (a: readonly number[]) =>
-      a.reduce((sum, value, j) => sum - value * Math.abs([0.5, -0.5, 0.1, 0][j]!) + tau * value * Math.log(value), 0);
-    const softmax = [0.5, 0.5, 0.1, 0].map((value) => Math.exp(value / tau));
+      a.reduce((sum, value, j) => sum - value * both[j]! + tau * value * Math.log(value), 0);
+    const softmax = both.map((value) => Math.exp(value / tau));
     const total = softmax.reduce((p, q) => p + q);
     const a = softmax.map((value) => value / total);
-    for (const j of [0, 1, 2]) expect(Math.abs(first[j]!)).toBeCloseTo(a[j]!, 6);
+    for (const j of [0, 1, 2, 3]) expect(first[j]!).toBeCloseTo(a[j]! - a[j + 4]!, 6);
     const random = new Random(1, "simplex");
     for (let trial = 0; trial < 200; trial++) {
       const other = a.map((value) => value * random.uniform(0.5, 2));
@@ -289,10 +354,12 @@ describe("gibbs", () => {
     }
   });
 
-  test("is odd, and absolute values sum to 1", () => {
+  test("is odd, and absolute values sum to at most 1, which they near far from 0", () => {
     const plain = numbers(() => gibbs(s(), 0.1));
     expect(numbers(() => gibbs(tf.neg(s()), 0.1))).toEqual(plain.map((value) => 0 - value));
-    expect(plain.slice(4).reduce((sum, value) => sum + Math.abs(value), 0)).toBeCloseTo(1, 6);
+    const sum = (values: number[]) => values.reduce((total, value) => total + Math.abs(value), 0);
+    expect(sum(plain.slice(4))).toBeLessThan(1);
+    expect(sum(numbers(() => gibbs(s(), 0.01)).slice(4))).toBeCloseTo(1, 6);
   });
 
   test("gives what is left out to the others, and is 0 where all is left out", () => {

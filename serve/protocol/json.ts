@@ -153,7 +153,7 @@ function plainBytes(text: Uint8Array): Uint8Array | undefined {
 function* parsedPieces(pieces: readonly Uint8Array[]): Generator<Items> {
   let areBytes = true; // until one piece is not
   for (const piece of pieces) {
-    const read = areBytes ? plainBytes(piece) : undefined;
+    const read: Uint8Array | undefined = areBytes ? plainBytes(piece) : undefined;
     areBytes = read !== undefined;
     const items = read ?? (parsed(Buffer.concat([Buffer.from("["), piece, Buffer.from("]")])) as readonly unknown[]);
     if (items.length === 0 && pieces.length > 1) throw notJson("a comma with nothing behind");

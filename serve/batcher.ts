@@ -176,11 +176,13 @@ export class Batcher {
     return next;
   }
 
-  #take({ entries }: Queue): readonly Entry[] {
+  /** A batch of those that waited longest: a worker's equal share of all that wait, for another may be free the sooner. */
+  #take(queue: Queue): readonly Entry[] {
     const batch: Entry[] = [];
+    const most = Math.min(this.#options.maxBatch, Math.ceil(queue.rows / Math.max(1, this.#pool.alive)));
     let rows = 0;
-    for (const entry of entries) {
-      if (batch.length > 0 && rows + entry.request.rows > this.#options.maxBatch) break;
+    for (const entry of queue.entries) {
+      if (batch.length > 0 && rows + entry.request.rows > most) break;
       batch.push(entry);
       rows += entry.request.rows;
     }

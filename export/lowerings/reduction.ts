@@ -35,7 +35,8 @@ function reduce(g: Graph, op: string, x: Operand, { axis, keepDims }: ReduceAttr
   const storedAxes = axes.map((a) => order.indexOf(a)).sort((a, b) => a - b);
   const keepdims = keepDims ? 1 : 0;
   const isLong = op === "ReduceSum" && axes.length > 1 && storedAxes.every((axis, i) => axis === i);
-  const start = isLong && rowLength(x, order, axes.length) < SHORT ? reduced(g, op, name, [0], 1) : name;
+  const isOne = x.shape[order[0] as number] === 1;
+  const start = isLong && !isOne && rowLength(x, order, axes.length) < SHORT ? reduced(g, op, name, [0], 1) : name;
   const result = axes.length === 0 ? name : reduced(g, op, start, storedAxes, keepdims);
   const kept = keepDims ? order : order.filter((a) => !axes.includes(a));
   const shape = kept.map((a) => (axes.includes(a) ? 1 : (x.shape[a] as number)));

@@ -109,8 +109,8 @@ export function coefficients(
     // Without absolute values in the elastic net nothing is cut off.
     const b = refinements > 0 && lambda === 0 ? (tf.mul(threshold(parameters), 0) as tf.Scalar) : threshold(parameters);
     const allowed = (c: tf.Tensor2D): tf.Tensor2D => (others === undefined ? c : tf.mul(c, others));
-    const nearer = refined(network, s, b, latents, dictionary.atoms, allowed);
-    return neverNone(allowed(softThreshold(nearer, b)), allowed(nearer));
+    const nearer = allowed(refined(network, s, b, latents, dictionary.atoms, allowed));
+    return softThreshold(nearer, exceeded(nearer, b));
   }
   const scaled = (similarity: tf.Tensor2D): tf.Tensor2D => {
     const weights = gibbs(similarity, network.temperature, others);
@@ -124,16 +124,15 @@ export function coefficients(
 const LAST = 0.5;
 
 /**
- * Coefficients as they are; where a sample has none, those of a threshold that is half its largest similarity. A threshold above
- * all similarities would be the end of learning: nothing below it has a gradient, nor has the threshold itself.
+ * The threshold of each sample, [b, 1]: b, or half its largest similarity where none exceeds b. A threshold above all similarities
+ * would be the end of learning: nothing below it has a gradient, nor has the threshold itself.
  *
- * @param c - [b, m]. @param s - what c was thresholded from, 0 where an atom is left out.
+ * @param s - similarities, [b, m], 0 where an atom is left out.
  */
-function neverNone(c: tf.Tensor2D, s: tf.Tensor2D): tf.Tensor2D {
-  const sizes = (x: tf.Tensor2D) => tf.max(tf.abs(x), 1, true) as tf.Tensor2D;
-  const hasNone = tf.sub(1, tf.step(stopGradient(sizes(c))));
-  const lower = tf.mul(stopGradient(sizes(s)), LAST);
-  return tf.add(c, tf.mul(hasNone, softThreshold(s, lower)));
+function exceeded(s: tf.Tensor2D, b: tf.Scalar): tf.Tensor2D {
+  const largest = stopGradient(tf.max(tf.abs(s), 1, true) as tf.Tensor2D);
+  const exceeds = tf.step(tf.sub(largest, stopGradient(b)));
+  return tf.add(tf.mul(exceeds, b), tf.mul(tf.sub(1, exceeds), tf.mul(largest, LAST)));
 }
 
 /** Of mirror descent; at 1 it converges whatever the unit atoms are, at 4 it did on all latents that were tried, and sooner. */

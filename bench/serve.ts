@@ -145,12 +145,16 @@ async function bareRow(server: Contestant): Promise<string> {
   return `| rows a second, 64 a request, of those of bare \`session.run\` on ${threads} threads | ${found} | >= 70 % |`;
 }
 
-/** How long the server takes to say that it lives, while 64 connections ask for 64 rows each. */
+/** How long the server takes to say that it lives, while 64 connections ask for 64 rows each: median of the rounds. */
 async function liveRow(server: Contestant): Promise<string> {
   const live: Request = { path: "/v2/health/live", method: "GET", headers: {}, body: "" };
-  const load = fire(at(server, infer(64, true), 64));
-  const { p99 } = await fire({ ...at(server, live, 1), rate: 100 });
-  await load;
+  const hits: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const load = fire(at(server, infer(64, true), 64));
+    hits.push((await fire({ ...at(server, live, 1), rate: 100 })).p99);
+    await load;
+  }
+  const p99 = median(hits);
   return `| \`/v2/health/live\` under 64 connections of 64 rows, p99 | ${number(p99)} ms | <= 10 ms |`;
 }
 

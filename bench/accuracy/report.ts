@@ -133,9 +133,12 @@ function overview(groups: readonly (readonly Row[])[]): string {
   const nameOf = ([row]: readonly Row[]) => [row?.method, row?.preset].filter((word) => word !== "").join(" ");
   const names = [...new Set([...plain].sort((a, b) => rank(a) - rank(b)).map(nameOf))];
   const sets = [...new Set(plain.map(([row]) => row?.data ?? ""))];
+  // Of several settings those of most seeds, of these the newest.
   const found = (name: string, data: string) =>
-    plain.findLast((rows) => nameOf(rows) === name && rows[0]?.data === data);
-  const lines = names.map((name) => [name, ...sets.map((data) => cell(found(name, data) ?? [], "seen_acc"))]);
+    plain
+      .filter((rows) => nameOf(rows) === name && rows[0]?.data === data)
+      .reduce((best, rows) => (rows.length >= best.length ? rows : best), [] as readonly Row[]);
+  const lines = names.map((name) => [name, ...sets.map((data) => cell(found(name, data), "seen_acc"))]);
   return `### ACC, seen samples\n\n${table(["method", ...sets], lines)}`;
 }
 

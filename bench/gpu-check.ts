@@ -6,6 +6,7 @@
 import { parseArgs } from "node:util";
 import { type Comparison, compareOutputs, LEAST_AGREEMENT } from "../export/index.ts";
 import { type Device, loadClusterer, type OutputName, readManifest, SubspanError } from "../runtime/node.ts";
+import { median } from "./median.ts";
 import { part, type Samples, unseen } from "./runtime/samples.ts";
 
 const DEVICES = ["cpu", "cuda", "webgpu"] as const satisfies readonly Device[];
@@ -24,8 +25,6 @@ const [rounds, count] = [Number(values.rounds), Number(values.samples)];
 const bundles = positionals.length > 0 ? positionals : ["bundles/digits"];
 
 type Clusterer = Awaited<ReturnType<typeof loadClusterer>>;
-
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 
 async function milliseconds(clusterer: Clusterer, samples: Samples): Promise<number> {
   const times: number[] = [];

@@ -17,13 +17,12 @@ import {
   selfTunedAffinity,
   unitRows,
 } from "../train/spectral/index.ts";
+import { median } from "./median.ts";
 
 const { values: options } = parseArgs({ options: { bundle: { type: "string", default: "bundles/digits" } } });
 const ROUNDS = 5;
 const LATENT = 32;
 const CLUSTERS = 10;
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 
 async function timed<T>(run: () => T | Promise<T>): Promise<[T, number]> {
   const began = performance.now();

@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import * as ort from "onnxruntime-node";
 import { compareOutputs } from "../export/index.ts";
 import { loadClusterer } from "../runtime/node.ts";
+import { median } from "./median.ts";
 import { browserFigures } from "./runtime/browser.ts";
 import { flopsOf } from "./runtime/flops.ts";
 import { openPeer, type PeerName } from "./runtime/peer.ts";
@@ -35,7 +36,6 @@ const rounds = Number(options.rounds);
 type Row = readonly [what: string, found: string, goal: string];
 
 const rowsOf = (data: Int32Array) => ({ data, shape: [data.length] });
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 const ms = (value: number) => `${value.toPrecision(3)} ms`;
 const gigaflops = (value: number) => `${(value / 1e9).toPrecision(3)} GFLOP/s`;
 const perSecond = (value: number) => `${Math.round(value).toLocaleString("en")} a second`;

@@ -16,6 +16,7 @@ import { parseArgs, promisify } from "node:util";
 import * as ort from "onnxruntime-node";
 import sharp from "sharp";
 import { readBundle } from "../runtime/node.ts";
+import { median } from "./median.ts";
 import type { Hit, Shot } from "./serve/cannon.ts";
 import { type Contestant, contestants } from "./serve/contestants.ts";
 
@@ -38,12 +39,6 @@ const counts = options.connections.split(",").map(Number);
 
 type Request = Pick<Shot, "method" | "headers" | "body"> & { readonly path: string };
 
-/** Of an even count the mean of the two in the middle. */
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (i: number) => sorted[i] as number;
-  return (at((sorted.length - 1) >> 1) + at(sorted.length >> 1)) / 2;
-}
 const fire = async (shot: Shot): Promise<Hit> => {
   const cannon = fileURLToPath(new URL("serve/cannon.js", import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [cannon, JSON.stringify(shot)]);

@@ -7,6 +7,7 @@ import type { Browser, Page } from "playwright-core";
 import { build } from "vite";
 import { launchChromium } from "../../test/browser/chromium.ts";
 import { serveSite } from "../../test/browser/site.ts";
+import { median } from "../median.ts";
 import { SIDE, transformersSite } from "./transformers.ts";
 
 const PAGE = "test/browser/page";
@@ -196,5 +197,3 @@ async function openPeer(page: Page, url: string, threads: number): Promise<Page>
   );
   return page;
 }
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { median } from "../median.ts";
 import { type Contestant, MATMUL_FLOPS, matMul, Peer, type Ready, subspan } from "./contestant.ts";
 import { nameOf, parameterCount, type Spec, workloadOf } from "./workload.ts";
 
@@ -153,10 +154,6 @@ function check(engine: Engine, { parameters, loss }: Ready, expected: number, ou
   if (parameters !== expected) throw new Error(`${engine} trains ${parameters} numbers, subspan ${expected}`);
   if (!(Math.max(loss / ours, ours / loss) < (engine.startsWith("tfjs") ? SAME : SAME_ORDER)))
     throw new Error(`${engine}'s first loss is ${loss}, subspan's ${ours}`);
-}
-
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 }
 
 /** One step of an autoencoder of 4 images of 8 x 8 against tfjs's CPU backend, which is too slow for more. */

@@ -52,8 +52,8 @@ const SWEEP_MS = 50;
 const ALIGNMENT = 4;
 
 /**
- * Requests wait here for a worker. As soon as one is free it gets those of one model that waited longest, as many as
- * make a batch: so batches grow with the load, and a lone request waits for nobody unless `maxDelayMs` says so.
+ * Requests wait here for a worker. As soon as one is free it gets its share of those of one model that waited longest, as
+ * many as a batch may have: so batches grow with the load, and a lone request waits for nobody unless `maxDelayMs` says so.
  */
 export class Batcher {
   readonly #pool: Pool;
@@ -151,10 +151,11 @@ export class Batcher {
   }
 
   #dispatch(): void {
-    for (let thread = this.#pool.idle(); thread !== undefined; thread = this.#pool.idle()) {
-      const queue = this.#next();
-      if (queue === undefined) return;
-      void this.#run(thread, this.#take(queue));
+    for (let without = this.#pool.alive; ; without--) {
+      const thread = this.#pool.idle();
+      const queue = thread && this.#next();
+      if (thread === undefined || queue === undefined) return;
+      void this.#run(thread, this.#take(queue, without));
     }
   }
 
@@ -176,10 +177,15 @@ export class Batcher {
     return next;
   }
 
-  /** A batch of those that waited longest: a worker's equal share of all that wait, for another may be free the sooner. */
-  #take(queue: Queue): readonly Entry[] {
+  /**
+   * A batch of those that waited longest: an equal share of all that wait for each of the workers `without` one, for another may be
+   * free the sooner. Where requests are told to wait for others it is as many as there may be: what were left over would wait again.
+   */
+  #take(queue: Queue, without: number): readonly Entry[] {
     const batch: Entry[] = [];
-    const most = Math.min(this.#options.maxBatch, Math.ceil(queue.rows / Math.max(1, this.#pool.alive)));
+    const { maxBatch, maxDelayMs } = this.#options;
+    const share = Math.ceil(queue.rows / Math.max(1, without));
+    const most = maxDelayMs > 0 ? maxBatch : Math.min(maxBatch, share);
     let rows = 0;
     for (const entry of queue.entries) {
       if (batch.length > 0 && rows + entry.request.rows > most) break;

@@ -12,7 +12,7 @@ export function lopsided(sizes: readonly number[]): string | undefined {
   const most = Math.max(...sizes);
   const empty = sizes.filter((size) => size === 0).length;
   if (most > NEARLY_ALL * n)
-    return `cluster ${sizes.indexOf(most)} holds ${most} of ${n} samples: they were not told apart`;
+    return `cluster ${sizes.indexOf(most)} holds ${most} of ${n} samples: they may not have been told apart`;
   if (empty > 0) return `${empty} of ${sizes.length} clusters hold no sample`;
   return undefined;
 }

@@ -9,7 +9,7 @@ import type { Convolution } from "./convolution-forms.ts";
  *     dW[(kh, kw, i), o] = sum over n, (h, w) of windows[n, (h, w), (kh, kw, i)] dy[n, (h, w), o]
  *
  * A convolution whose filters each hold a single 1 makes the windows, in blocks as dy is: dy is not reordered, and an image of one
- * channel takes half the time it takes as a filter.
+ * channel takes 0.6 of the time that it takes as a filter (256 images of 28x28, 32 channels).
  */
 export function patchGradient(g: Graph, x: Operand, dy: Operand, convolution: Convolution, block: number): string {
   const { batch: n, inChannels: i, outChannels: o, axes } = convolution;

@@ -31,7 +31,8 @@ const AS_IN_TRAINING = "calibrated on views as in training";
  * and is 0.012 without.
  */
 export function viewsOf(samples: Samples, augmentation: Augmentation, random: Random): Views {
-  const whole = { ...augmentation, erase: 0 };
+  const { stroke: _, ...unstruck } = augmentation;
+  const whole = { ...unstruck, erase: 0 };
   const { noise = 0, drop = 0, ...ofImages } = whole;
   const isVector = samples.kind === "features";
   const changesNothing = isVector ? noise + drop === 0 : Object.values(ofImages).every((range) => range === 0);

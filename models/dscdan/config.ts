@@ -14,6 +14,7 @@ const augmentation = z.object({
   flip: share("probability of a left-right mirror image"),
   brightness: share("1 +- this times every value"),
   erase: share("of the side: a square of at most this side is blotted out").default(0),
+  stroke: share("probability of a bright stroke across it").optional(),
 });
 
 const pretraining = z.object({
@@ -82,7 +83,7 @@ export const schema = z
     temperature: z.number().positive().default(0.2).describe("of InfoNCE"),
     discriminator: z.int().min(1).default(120).describe("width of the discriminators' two hidden layers"),
     augmentation: z
-      .union([z.enum(["none", "digits", "objects"]), augmentation])
+      .union([z.enum(["none", "digits", "strokes", "objects"]), augmentation])
       .default("digits")
       .describe("of the views: a preset, or ranges"),
     antiCollapse: weight("weight of the coding rate of the latents; 0 leaves it out", 0),

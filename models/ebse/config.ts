@@ -56,7 +56,7 @@ export const schema = z
     hidden: z.array(z.int().min(1)).default([512, 512]).describe("widths of the mlp's hidden layers"),
     temperature: z.number().positive().default(0.2).describe("of InfoNCE"),
     augmentation: z
-      .union([z.enum(["none", "digits", "objects", "colour", "features"]), z.record(z.string(), z.number())])
+      .union([z.enum(["none", "digits", "strokes", "objects", "colour", "features"]), z.record(z.string(), z.number())])
       .default("digits")
       .describe("of the views: a preset, or ranges"),
     antiCollapse: weight("weight of the coding rate of the latents; 0 leaves it out", 0),

@@ -1,6 +1,7 @@
 import type { Random } from "../random.ts";
 import type { FeatureAugmentation } from "./augment-features.ts";
 import { type Recolouring, recolour } from "./colour.ts";
+import { drawStroke, eraseSquare } from "./occlusion.ts";
 
 /** What views of colour images may have on top. 0 everywhere, or nothing said, changes nothing; all are below 1. */
 export interface ColourAugmentation {
@@ -39,18 +40,26 @@ export interface Augmentation extends Partial<ColourAugmentation>, Partial<Featu
   readonly brightness: number;
   /** Side of a square blotted out anywhere in the view, at most this share of the side; 0 blots nothing. */
   readonly erase: number;
+  /** Probability of a bright stroke across the view, at most half as long as its side; nothing said draws none. */
+  readonly stroke?: number;
 }
 
+const DIGITS = {
+  ...{ rotation: 20, shift: 0.1, scale: 0.2, anisotropy: 0.1, shear: 0.35 },
+  ...{ flip: 0, brightness: 0, erase: 0.4 },
+};
 const NONE = { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0, erase: 0 } as const;
 
 /**
  * What keeps a sample what it is: a mirrored 2 is no digit, a mirrored car is a car, and in another light too. `colour`
  * is for colour photographs (Chen et al. 2020, A Simple Framework for Contrastive Learning, arXiv:2002.05709, its
- * weaker colours for small images; crops keep a fifth of the area or more), `features` for vectors.
+ * weaker colours for small images; crops keep a fifth of the area or more), `features` for vectors. `strokes` is for what is written:
+ * digits' views, most with a stroke too many.
  */
 export const AUGMENTATIONS = {
   none: NONE,
-  digits: { rotation: 20, shift: 0.1, scale: 0.2, anisotropy: 0.1, shear: 0.35, flip: 0, brightness: 0, erase: 0.4 },
+  digits: DIGITS,
+  strokes: { ...DIGITS, stroke: 0.8 },
   objects: { rotation: 8, shift: 0.06, scale: 0.15, anisotropy: 0, shear: 0.1, flip: 0.5, brightness: 0.3, erase: 0 },
   colour: {
     ...{ ...NONE, flip: 0.5, brightness: 0.4 },
@@ -85,8 +94,8 @@ export interface View {
  * @param out - [indices, h, w, c], written whole.
  * @param images - [n, h, w, c], at most 16,384 pixels a side.
  * @param indices - which images, in which order.
- * @param random - takes 11 draws an image, and 9 more where anything is said of crops or colours, whatever is said: so
- *   streams stay aligned between settings.
+ * @param random - takes 11 draws an image, 9 more where anything is said of crops or colours and 6 more where it is said of
+ *   strokes, whatever is said: so streams stay aligned between settings.
  */
 export function augmentImages(
   out: Uint8Array,
@@ -109,6 +118,7 @@ export function augmentImages(
       recolour(rendered, c, drawRecolouring(settings, brightness, random));
     } else renderView(rendered, image, imageShape, view);
     eraseSquare(rendered, imageShape, settings.erase, random);
+    if (settings.stroke !== undefined) drawStroke(rendered, imageShape, settings.stroke, random);
   }
 }
 
@@ -158,24 +168,6 @@ function drawRecolouring(
   const change = { contrast: 1 + around(contrast), saturation: 1 + around(saturation), hue: 2 * Math.PI * around(hue) };
   const isGrey = random.uniform() < grey;
   return { ...change, brightness: isChanged ? brightness : 1, ...(isGrey && { saturation: 0 }) };
-}
-
-/**
- * Blackens a square of random side and place, cut off at the border. Always 3 draws. @see DeVries & Taylor 2017,
- * arXiv:1708.04552.
- */
-function eraseSquare(
-  out: Uint8Array,
-  [h, w, c]: readonly [number, number, number],
-  most: number,
-  random: Random,
-): void {
-  const side = Math.round(random.uniform(0, most) * Math.min(h, w));
-  const top = Math.round(random.uniform(0, h) - side / 2);
-  const left = Math.round(random.uniform(0, w) - side / 2);
-  const [from, to] = [Math.max(0, left), Math.min(w, left + side)];
-  for (let row = Math.max(0, top); row < Math.min(h, top + side); row++)
-    out.fill(0, (row * w + from) * c, (row * w + to) * c);
 }
 
 /** Source coordinates are integers with this many bits after the point: exact for whole pixels, and quick. */

@@ -184,6 +184,25 @@ test("erasing blackens one square of at most its share of the side and leaves th
   expect(Math.min(...sides)).toBe(0);
 });
 
+test("a stroke is bright, straight, no longer than half a side, as probable as it says, and changes nothing else", () => {
+  const [n, side] = [400, 30];
+  const image = new Uint8Array(side * side).fill(10);
+  const views = viewsOf(image, [side, side, 1], { ...AUGMENTATIONS.none, stroke: 0.7 }, n);
+  const struck = views.filter((view) => view.some((value) => value !== 10));
+  expect(struck.length / n).toBeCloseTo(0.7, 1);
+  const lengths = struck.map((view) => {
+    const lit = [...view.keys()].filter((at) => view[at] !== 10);
+    expect(lit.every((at) => (view[at] as number) > 10)).toBe(true);
+    const [x, y] = [lit.map((at) => at % side), lit.map((at) => Math.floor(at / side))];
+    const spread = (of: number[]) => Math.max(...of) - Math.min(...of) + 1;
+    return Math.hypot(spread(x), spread(y));
+  });
+  // Half a side, its round ends and the pixels they touch.
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(Math.hypot(15 + 5, 5));
+  expect(Math.max(...lengths)).toBeGreaterThan(12);
+  expect(Math.max(...struck.map((view) => Math.max(...view)))).toBe(255);
+});
+
 test("wild settings stay within the image's own values and write every pixel", () => {
   const images = new Uint8Array(200 * 16 * 16).fill(200);
   const out = new Uint8Array(images.length).fill(255);

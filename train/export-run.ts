@@ -26,10 +26,11 @@ import { Batches } from "./batches.ts";
 import { type ClustererDefinition, clustererGraph, clustererParts, embed, exportedModel } from "./clusterer-graph.ts";
 import { AUGMENTATIONS } from "./data/index.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
+import { clusterSizes } from "./lopsided.ts";
 import { Random } from "./random.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { gatherRows } from "./structure.ts";
-import { clusterSizes, INFERENCE_BATCH, sampleType } from "./trainer.ts";
+import { INFERENCE_BATCH, sampleType } from "./trainer.ts";
 import { type Held, variants } from "./variants.ts";
 import { MILD, viewsOf } from "./views.ts";
 

@@ -16,6 +16,7 @@ import type { Augmentation } from "./data/index.ts";
 import type { AnyArray, SessionSettings } from "./executors/executor.ts";
 import { CompiledFunction } from "./executors/onnx.ts";
 import { BatchFunction } from "./inference.ts";
+import { clusterSizes } from "./lopsided.ts";
 import { Random } from "./random.ts";
 import { anchorStructure, expressionStructure } from "./self-expressive.ts";
 import { unitRows } from "./spectral/index.ts";
@@ -32,7 +33,7 @@ import {
   logLengths,
   nystromStructure,
 } from "./structure.ts";
-import { clusterSizes, INFERENCE_BATCH, sampleType } from "./trainer.ts";
+import { INFERENCE_BATCH, sampleType } from "./trainer.ts";
 import { viewsOf } from "./views.ts";
 
 /** What finishing tells while it goes on: a stage that is done, and the seconds it took. */

@@ -16,3 +16,10 @@ export function lopsided(sizes: readonly number[]): string | undefined {
   if (empty > 0) return `${empty} of ${sizes.length} clusters hold no sample`;
   return undefined;
 }
+
+/** Samples in each cluster. */
+export function clusterSizes(labels: Int32Array, clusters: number): number[] {
+  const sizes = Array<number>(clusters).fill(0);
+  for (const label of labels) sizes[label] = (sizes[label] as number) + 1;
+  return sizes;
+}

@@ -12,8 +12,12 @@ import {
   type StepState,
 } from "./executors/executor.ts";
 import { OnnxExecutor } from "./executors/onnx.ts";
+import { featureStatistics } from "./feature-statistics.ts";
+import { checkedSum, checkFinite } from "./finite.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
-import { lopsided } from "./lopsided.ts";
+import { scheduledRate } from "./learning-rate.ts";
+import { clusterSizes, lopsided } from "./lopsided.ts";
+import { filterArrays, shapes, startsWithAny } from "./named-arrays.ts";
 import { Means, Pace } from "./pace.ts";
 import { priorLaplacian } from "./prior-graph.ts";
 import { Random } from "./random.ts";
@@ -364,78 +368,6 @@ function phaseCost({ inputs }: Phase): number {
 /** Samples a step of a phase on n samples. */
 function batchSize({ batch }: Phase, n: number): number {
   return batch === "all" ? n : Math.min(batch, n);
-}
-
-/** Linear warm-up, then the phase's rate, or a cosine down to 5 % of it. */
-export function scheduledRate(
-  { learningRate, warmup, schedule }: Pick<Phase, "learningRate" | "warmup" | "schedule">,
-  step: number,
-  steps: number,
-): number {
-  if (step < warmup) return (learningRate * (step + 1)) / warmup;
-  if (schedule === "constant") return learningRate;
-  const done = (step - warmup) / Math.max(1, steps - warmup);
-  return learningRate * (0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * done)));
-}
-
-/** The loss. @throws {SubspanError} TRAINING_DIVERGED naming the first term that is not finite. */
-function checkedSum(terms: Readonly<Record<string, number>>, phase: string, epoch: number, step: number): number {
-  for (const [name, value] of Object.entries(terms)) {
-    if (!Number.isFinite(value)) {
-      const where = `${phase}, epoch ${epoch + 1}, step ${step + 1}`;
-      throw new SubspanError(
-        "TRAINING_DIVERGED",
-        `the ${name} term became ${value} in ${where}; try a smaller learning rate`,
-      );
-    }
-  }
-  return Object.values(terms).reduce((a, b) => a + b, 0);
-}
-
-/**
- * A loss is that of the parameters before its step; those after the last one are looked at before they replace good ones.
- *
- * @throws {SubspanError} TRAINING_DIVERGED naming the first that is not finite.
- */
-function checkFinite(parameters: Arrays, phase: string, epoch: number): void {
-  for (const [name, { data }] of Object.entries(parameters)) {
-    const wrong = data.find((value) => !Number.isFinite(value));
-    if (wrong === undefined) continue;
-    const what = `parameters ${name} became ${wrong} in ${phase}, epoch ${epoch + 1}`;
-    throw new SubspanError("TRAINING_DIVERGED", `${what}; try a smaller learning rate`);
-  }
-}
-
-export function clusterSizes(labels: Int32Array, clusters: number): number[] {
-  const sizes = Array<number>(clusters).fill(0);
-  for (const label of labels) sizes[label] = (sizes[label] as number) + 1;
-  return sizes;
-}
-
-/** Mean and log deviation of each feature of vectors, [d]. */
-function featureStatistics({ data, shape }: Samples): NonNullable<PhaseStart["features"]> {
-  const [n, d] = shape as readonly number[] as [number, number];
-  const sums = new Float64Array(d);
-  const squares = new Float64Array(d);
-  data.forEach((value, i) => {
-    sums[i % d]! += value;
-  });
-  data.forEach((value, i) => {
-    squares[i % d]! += (value - sums[i % d]! / n) ** 2;
-  });
-  const logs = squares.map((sum) => (sum > 0 ? Math.log(Math.sqrt(sum / n)) : 0));
-  const vector = (values: Float64Array): NumberArray => ({ data: Float32Array.from(values), shape: [d] });
-  return { mean: vector(sums.map((sum) => sum / n)), logDeviation: vector(logs) };
-}
-
-const startsWithAny = (name: string, prefixes: readonly string[]) => prefixes.some((prefix) => name.startsWith(prefix));
-
-function filterArrays(arrays: Arrays, keep: (name: string) => boolean): Arrays {
-  return Object.fromEntries(Object.entries(arrays).filter(([name]) => keep(name)));
-}
-
-function shapes(arrays: Arrays): Record<string, readonly number[]> {
-  return Object.fromEntries(Object.entries(arrays).map(([name, { shape }]) => [name, shape]));
 }
 
 /** A step blocks the event loop while it computes; signals and progress bars get their turn here. */

@@ -110,7 +110,7 @@ export type Config = z.infer<typeof schema>;
  * 1024-1024-512-K spectral net, no augmentation. It states no epochs; those here are ours.
  */
 export const presets = {
-  best: {},
+  best: { augmentation: "strokes" },
   quick: { pretraining: { epochs: 10 }, joint: { rounds: 2, epochs: 3 } },
   paper: {
     latent: 120,

@@ -84,7 +84,7 @@ export const schema = z
     discriminator: z.int().min(1).default(120).describe("width of the discriminators' two hidden layers"),
     augmentation: z
       .union([z.enum(["none", "digits", "strokes", "objects"]), augmentation])
-      .default("digits")
+      .default("strokes")
       .describe("of the views: a preset, or ranges"),
     antiCollapse: weight("weight of the coding rate of the latents; 0 leaves it out", 0),
     head: z.array(z.int().min(1)).default([]).describe("hidden widths of the spectral net; [] is one linear layer"),
@@ -110,7 +110,7 @@ export type Config = z.infer<typeof schema>;
  * 1024-1024-512-K spectral net, no augmentation. It states no epochs; those here are ours.
  */
 export const presets = {
-  best: { augmentation: "strokes" },
+  best: {},
   quick: { pretraining: { epochs: 10 }, joint: { rounds: 2, epochs: 3 } },
   paper: {
     latent: 120,

@@ -54,12 +54,12 @@ const NONE = { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0
  * What keeps a sample what it is: a mirrored 2 is no digit, a mirrored car is a car, and in another light too. `colour`
  * is for colour photographs (Chen et al. 2020, A Simple Framework for Contrastive Learning, arXiv:2002.05709, its
  * weaker colours for small images; crops keep a fifth of the area or more), `features` for vectors. `strokes` is for what is written:
- * digits' views, most with a stroke too many.
+ * views turned and sheared less than those of `digits`, most with a stroke too many.
  */
 export const AUGMENTATIONS = {
   none: NONE,
   digits: DIGITS,
-  strokes: { ...DIGITS, stroke: 0.8 },
+  strokes: { ...DIGITS, rotation: 15, shear: 0.2, stroke: 0.8 },
   objects: { rotation: 8, shift: 0.06, scale: 0.15, anisotropy: 0, shear: 0.1, flip: 0.5, brightness: 0.3, erase: 0 },
   colour: {
     ...{ ...NONE, flip: 0.5, brightness: 0.4 },

@@ -194,6 +194,11 @@ test("a stroke is bright, straight, no longer than half a side, as probable as i
     const lit = [...view.keys()].filter((at) => view[at] !== 10);
     expect(lit.every((at) => (view[at] as number) > 10)).toBe(true);
     const [x, y] = [lit.map((at) => at % side), lit.map((at) => Math.floor(at / side))];
+    const mean = (of: number[]) => of.reduce((a, b) => a + b, 0) / of.length;
+    const together = (a: number[], b: number[]) => mean(a.map((v, i) => (v - mean(a)) * ((b[i] as number) - mean(b))));
+    const [xx, yy, xy] = [together(x, x), together(y, y), together(x, y)];
+    // The variance across its own direction: that of at most 2 x 1.4 pixels and a soft edge.
+    expect((xx + yy - Math.hypot(xx - yy, 2 * xy)) / 2).toBeLessThan(2.2);
     const spread = (of: number[]) => Math.max(...of) - Math.min(...of) + 1;
     return Math.hypot(spread(x), spread(y));
   });

@@ -12,6 +12,7 @@ import {
   outShape,
 } from "./convolution-forms.ts";
 import { attributesOf, cut, still, type Windows } from "./windows.ts";
+import { hasTiles, tiledConv, tiledInputGradient } from "./winograd.ts";
 
 /** The form that a graph asks for. */
 export function convolutionForm(g: Graph): ConvolutionForm {
@@ -40,11 +41,13 @@ const channelsInBlocks = (block: number): ConvolutionForm => {
     takes({ ...convolution, outChannels: block });
   return {
     forward: (g, x, filter, convolution) => {
+      if (hasTiles(convolution)) return tiledConv(g, x, filter, convolution);
       if (takes(convolution)) return blockedConv(g, x, blockedFilters(g, filter, block), convolution, block);
       if (isNarrow(convolution)) return narrowConv(g, x, filter, convolution, block);
       return channelsBatch.forward(g, x, filter, convolution);
     },
     inputGradient: (g, dy, filter, convolution) => {
+      if (hasTiles(convolution)) return tiledInputGradient(g, dy, filter, convolution);
       const gradient = gradientOf(convolution);
       if (gradient && isNarrow(gradient)) return narrowConv(g, dy, turnedFilter(g, filter), gradient, block);
       const phases = phasesOf(convolution);

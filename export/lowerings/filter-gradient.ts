@@ -3,6 +3,7 @@ import { blocked, NCHWC, type Operand, reshaped, reversed, transposed } from "..
 import { blockOf, CNHW, type Convolution, gradientOf, NCHW, spatial } from "./convolution-forms.ts";
 import { patchGradient } from "./patch-gradient.ts";
 import { attributesOf, convolved, cut, still, type Windows } from "./windows.ts";
+import { hasTiles, tiledFilterGradient } from "./winograd.ts";
 
 const channelFirst = (rank: number) => [rank - 1, 0, ...spatial(rank).map((i) => i + 1)];
 
@@ -46,6 +47,7 @@ type Form = (g: Graph, x: Operand, dy: Operand, convolution: Convolution) => str
 /** The form over blocks of so many channels, if there is one; by rows only `inRows`. */
 function formInBlocks(convolution: Convolution, block: number | undefined, inRows: boolean): Form | undefined {
   if (block === undefined) return undefined;
+  if (hasTiles(convolution)) return tiledFilterGradient;
   if (hasPatches(convolution, block)) return (g, x, dy) => patchGradient(g, x, dy, convolution, block);
   if (inRows && inWholeBlocks(convolution, block))
     return (g, x, dy) => blockedCorrelation(g, x, dy, convolution, block);

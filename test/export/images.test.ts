@@ -84,6 +84,26 @@ test("convolutions over blocks reorder images at the entry and the exit alone, a
   ]);
 });
 
+test("a convolution by tiles and both its gradients share the tiles of images and filters, and leave images channels-first", () => {
+  const float32 = (...shape: number[]) => ({ type: "float32", shape }) as const;
+  const { nodes } = trace(
+    ({ x, f, dy }) => {
+      const gradients = tf.grads((image, filter) => tf.conv2d(x4(image), x4(filter), 1, "same"));
+      const [image, filter] = gradients([x as tf.Tensor, f as tf.Tensor], dy) as [tf.Tensor, tf.Tensor];
+      return { y: tf.conv2d(x4(x), x4(f), 1, "same"), image, filter };
+    },
+    {
+      inputs: { x: float32(2, 6, 6, 128), f: float32(3, 3, 128, 128), dy: float32(2, 6, 6, 128) },
+      convolutions: "blocks-of-8",
+    },
+  );
+  const count = (op: string) => nodes.filter((node) => node.op === op).length;
+  expect(nodes.filter(({ op }) => op.includes("Conv"))).toEqual([]);
+  expect([count("MatMul"), count("com.microsoft:FusedMatMul")]).toEqual([2, 2]); // the filters' tiles, and a product each
+  expect(count("Gemm")).toBe(9); // each image's rows and columns, four times, and the filter's gradient
+  expect(count("Transpose")).toBe(4); // x, dy, y and dx are the graph's own
+});
+
 const RUNS: readonly (readonly [string, (x: tf.Tensor) => tf.Tensor])[] = [
   ["convolution", (x) => tf.conv2d(x4(x), x4(weights(3, 3, 2, 3)), 2, "same")],
   ["depthwise convolution", (x) => tf.depthwiseConv2d(x4(x), x4(weights(3, 3, 2, 2)), 1, "same")],

@@ -121,9 +121,51 @@ const inBlocks = {
   ],
 };
 
+const FOUR_SIDES: Pad = [
+  [0, 0],
+  [1, 0],
+  [3, 2],
+  [0, 0],
+];
+
+/** Images of so many channels that 3 x 3 taps go by tiles of 4 x 4 places, where channels are in blocks. */
+const inTiles = {
+  Conv2D: [
+    wide("by tiles", conv(1, "same"), [1, 5, 6, 128], [3, 3, 128, 144]),
+    wide("by tiles, whole", conv(1, "same"), [2, 8, 4, 144], [3, 3, 144, 128]),
+    wide("by tiles, valid", conv(1, "valid"), [1, 7, 9, 128], [3, 3, 128, 128]),
+    wide("by tiles, one place", conv(1, "valid"), [3, 3, 3, 128], [3, 3, 128, 128]),
+    wide("by tiles, padding wider than the filter", conv(1, 4), [1, 2, 3, 128], [3, 3, 128, 128]),
+    wide("by tiles, padding by numbers", conv(1, FOUR_SIDES), [1, 4, 5, 128], [3, 3, 128, 128]),
+    wide("by tiles, NCHW", channelsFirst(1, "same"), [2, 128, 5, 6], [3, 3, 128, 128]),
+    wide(
+      "by tiles, two in a row with a bias and a mean",
+      inARow,
+      [1, 5, 6, 128],
+      [3, 3, 128, 144],
+      [144],
+      [3, 3, 144, 128],
+    ),
+  ],
+  Conv2DBackpropFilter: [
+    wide("by tiles", filterGradient([3, 3, 128, 144], 1, "same"), [2, 5, 4, 128], [2, 5, 4, 144]),
+    wide("by tiles, valid", filterGradient([3, 3, 128, 128], 1, "valid"), [2, 7, 3, 128], [2, 5, 1, 128]),
+  ],
+  Conv2DBackpropInput: [
+    wide("by tiles", inputGradient([1, 5, 6, 128], 1, "same"), [1, 5, 6, 144], [3, 3, 128, 144]),
+    wide("by tiles, valid", inputGradient([1, 7, 4, 128], 1, "valid"), [1, 5, 2, 128], [3, 3, 128, 128]),
+    {
+      ...wide("by tiles, gradients", gradients(inARow), [1, 5, 6, 128], [3, 3, 128, 144], [144], [3, 3, 144, 128]),
+      low: -0.1,
+      high: 0.1,
+    },
+  ],
+};
+
 export const convolution = {
   Conv2D: [
     ...inBlocks.Conv2D,
+    ...inTiles.Conv2D,
     row("same, stride 1", conv(1, "same"), [2, 5, 6, 2], [3, 3, 2, 4]),
     row("same, stride 2, odd size", conv(2, "same"), [2, 7, 6, 1], [3, 3, 1, 2]),
     row("valid, oblong", conv([2, 1], "valid"), [1, 8, 7, 2], [3, 2, 2, 3]),
@@ -219,6 +261,7 @@ export const convolution = {
   ],
   Conv2DBackpropFilter: [
     ...inBlocks.Conv2DBackpropFilter,
+    ...inTiles.Conv2DBackpropFilter,
     row("same, stride 1", filterGradient([3, 3, 2, 4], 1, "same"), [3, 5, 6, 2], [3, 5, 6, 4]),
     row("same, stride 2", filterGradient([3, 3, 2, 3], 2, "same"), [2, 6, 6, 2], [2, 3, 3, 3]),
     row("same, stride 2, odd size", filterGradient([3, 3, 2, 3], 2, "same"), [2, 7, 5, 2], [2, 4, 3, 3]),
@@ -251,6 +294,7 @@ export const convolution = {
   ],
   Conv2DBackpropInput: [
     ...inBlocks.Conv2DBackpropInput,
+    ...inTiles.Conv2DBackpropInput,
     row("same, stride 1", inputGradient([2, 5, 6, 2], 1, "same"), [2, 5, 6, 4], [3, 3, 2, 4]),
     row("valid, stride 1", inputGradient([2, 5, 6, 2], 1, "valid"), [2, 3, 4, 4], [3, 3, 2, 4]),
     row("same, stride 2", inputGradient([2, 6, 6, 2], 2, "same"), [2, 3, 3, 4], [3, 3, 2, 4]),

@@ -277,12 +277,12 @@ function singlesFirst({ layout, shape }: Aligned): readonly number[] {
   return [...layout.filter((_, i) => shape[i] === 1), ...layout.filter((_, i) => shape[i] !== 1)];
 }
 
-/** The layout of the largest operand of full rank that has one; undefined when all are in tfjs's order. */
+/** The layout of the largest operand of full rank, of those as large one that is not in tfjs's order; undefined: tfjs's order. */
 function commonLayout(operands: readonly Operand[]): readonly number[] | undefined {
   const rank = Math.max(...operands.map((x) => x.rank));
-  const size = (x: Operand) => util.sizeFromShape([...x.stored.shape]);
-  return operands.filter((x) => x.rank === rank && x.stored.layout !== undefined).sort((a, b) => size(b) - size(a))[0]
-    ?.stored.layout;
+  const full = operands.filter((x) => x.rank === rank).map(({ stored }) => stored);
+  const sizes = full.map(({ shape }) => util.sizeFromShape([...shape]));
+  return full.find(({ layout }, i) => layout !== undefined && sizes[i] === Math.max(...sizes))?.layout;
 }
 
 /** ONNX's element type of a tfjs dtype. */

@@ -104,6 +104,17 @@ test("a convolution by tiles and both its gradients share the tiles of images an
   expect(count("Transpose")).toBe(4); // x, dy, y and dx are the graph's own
 });
 
+test("a matrix is not transposed for a column of its own", () => {
+  const { nodes } = trace(
+    ({ x, t }) => {
+      const column = tf.mul(tf.sub(tf.max(x as tf.Tensor, 1, true), t as tf.Tensor), 0.5); // held as a row
+      return { y: tf.relu(tf.sub(x as tf.Tensor, column)) };
+    },
+    { inputs: { x: { type: "float32", shape: [4, 6] }, t: { type: "float32", shape: [] } } },
+  );
+  expect(nodes.filter(({ op }) => op === "Transpose")).toEqual([]);
+});
+
 const RUNS: readonly (readonly [string, (x: tf.Tensor) => tf.Tensor])[] = [
   ["convolution", (x) => tf.conv2d(x4(x), x4(weights(3, 3, 2, 3)), 2, "same")],
   ["depthwise convolution", (x) => tf.depthwiseConv2d(x4(x), x4(weights(3, 3, 2, 2)), 1, "same")],

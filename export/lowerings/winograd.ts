@@ -13,16 +13,25 @@ const PLACES = 4;
 const POINTS = [0, 2 / 3, -2 / 3, 3 / 2, -3 / 2] as const;
 const LENGTH = POINTS.length + 1;
 
-/** Below this many channels, in or out, tiles take as long to make as they save. */
-const LEAST_CHANNELS = 128;
+/**
+ * Below so many channels, in or out, and above this share of their square along an image's side, tiles take about as long to make
+ * as they save (docs/performance.md).
+ */
+const LEAST_CHANNELS = 96;
+const CHANNELS_PER_SIDE = 256;
 
-/** Whether a convolution takes less time by tiles: 3 x 3 taps one place apart, of many channels. */
-export const hasTiles = ({ batch, inChannels, outChannels, groups, axes }: Convolution): boolean =>
-  batch > 0 &&
-  groups === 1 &&
-  axes.length === 2 &&
-  Math.min(inChannels, outChannels) >= LEAST_CHANNELS &&
-  axes.every(({ taps, stride, dilation, count }) => taps === TAPS && stride === 1 && dilation === 1 && count > 0);
+/** Whether a convolution takes less time by tiles: 3 x 3 taps one place apart, of many channels and not too large images. */
+export function hasTiles({ batch, inChannels, outChannels, groups, axes }: Convolution): boolean {
+  const channels = Math.min(inChannels, outChannels);
+  return (
+    batch > 0 &&
+    groups === 1 &&
+    axes.length === 2 &&
+    axes.every(({ taps, stride, dilation, count }) => taps === TAPS && stride === 1 && dilation === 1 && count > 0) &&
+    channels >= LEAST_CHANNELS &&
+    axes.every(({ size }) => channels ** 2 >= CHANNELS_PER_SIDE * size)
+  );
+}
 
 /**
  * Winograd's convolution F(4 x 4, 3 x 3), which multiplies a quarter as often, as matrix products alone. Along an axis

@@ -21,7 +21,7 @@ const METHODS = {
     energy: { hidden: [16], width: 16 },
     queue: 40,
     augmentation: { rotation: 0, shift: 0, scale: 0, anisotropy: 0, shear: 0, flip: 0, brightness: 0.3, erase: 0 },
-    warmup: { epochs: 3, batch: 30 },
+    warmup: { epochs: 12, batch: 30 }, // fewer leave all latents in one direction, and novelty then magnifies rounding
     head: { epochs: 10, batch: 30, learningRate: 3e-3 },
     joint: { rounds: 1, epochs: 1, batch: 30 },
     anchors: 30,

@@ -42,7 +42,13 @@ describe.skipIf(!isThere("tfjs-node", reason))("tfjs-node", { timeout: 300_000 }
     [
       "ebse, whose momentum encoder and queue are buffers",
       24,
-      { width: 8, queue: 40, warmup: steps(10), head: steps(10), joint: { ...steps(4), rounds: 1 } },
+      {
+        width: 8,
+        queue: 40,
+        warmup: { ...steps(10), learningRate: 0.01 },
+        head: steps(10),
+        joint: { ...steps(4), rounds: 1 },
+      },
       { method: "ebse" },
     ],
     [

@@ -13,23 +13,20 @@ const PLACES = 4;
 const POINTS = [0, 2 / 3, -2 / 3, 3 / 2, -3 / 2] as const;
 const LENGTH = POINTS.length + 1;
 
-/**
- * Below so many channels, in or out, and above this share of their square along an image's side, tiles take about as long to make
- * as they save (docs/performance.md).
- */
+/** Tiles repay what they cost from so many channels on, in and out, and from so large a square of them for each place of a side. */
 const LEAST_CHANNELS = 96;
-const CHANNELS_PER_SIDE = 256;
+const LEAST_SQUARE_PER_PLACE = 256;
 
-/** Whether a convolution takes less time by tiles: 3 x 3 taps one place apart, of many channels and not too large images. */
+/** Whether a convolution takes less time by tiles: 3 x 3 taps one place apart, of many channels and no large images (docs/performance.md). */
 export function hasTiles({ batch, inChannels, outChannels, groups, axes }: Convolution): boolean {
   const channels = Math.min(inChannels, outChannels);
   return (
     batch > 0 &&
     groups === 1 &&
     axes.length === 2 &&
-    axes.every(({ taps, stride, dilation, count }) => taps === TAPS && stride === 1 && dilation === 1 && count > 0) &&
-    channels >= LEAST_CHANNELS &&
-    axes.every(({ size }) => channels ** 2 >= CHANNELS_PER_SIDE * size)
+    axes.every(({ taps, stride, dilation }) => taps === TAPS && stride === 1 && dilation === 1) &&
+    axes.every(({ size, count }) => size > 0 && count > 0 && channels ** 2 >= LEAST_SQUARE_PER_PLACE * size) &&
+    channels >= LEAST_CHANNELS
   );
 }
 

@@ -104,6 +104,23 @@ test("a convolution by tiles and both its gradients share the tiles of images an
   expect(count("Transpose")).toBe(4); // x, dy, y and dx are the graph's own
 });
 
+test.each([
+  ["96 channels of 36 x 36", 96, 36, 3, 1, true],
+  ["96 channels of 37 x 37", 96, 37, 3, 1, false],
+  ["80 channels of 8 x 8", 80, 8, 3, 1, false],
+  ["taps two places apart", 128, 8, 3, 2, false],
+  ["5 x 5 taps", 128, 8, 5, 1, false],
+])("goes by tiles where they repay: %s", (_, channels, side, taps, stride, byTiles) => {
+  const { nodes } = trace(({ x, f }) => ({ y: tf.conv2d(x4(x), x4(f), stride, "same") }), {
+    inputs: {
+      x: { type: "float32", shape: [1, side, side, channels] },
+      f: { type: "float32", shape: [taps, taps, channels, channels] },
+    },
+    convolutions: "blocks-of-8",
+  });
+  expect(nodes.some(({ op }) => op === "Gemm")).toBe(byTiles);
+});
+
 test("a matrix is not transposed for a column of its own", () => {
   const { nodes } = trace(
     ({ x, t }) => {

@@ -26,6 +26,7 @@ export function convolutionForm(g: Graph): ConvolutionForm {
  * [out / block, in / block, kh, kw, block, block]. They gather no columns: 113 GFLOP/s on one core where `channelsBatch` reaches
  * 60 to 85 and a MatMul 80 (`npm run bench:roofline`). ONNX Runtime itself uses them for constant filters only. Images of fewer
  * channels than a block are read as [n, c, h, w]; what else is not whole blocks is left to `channelsBatch`.
+ * What repays it goes by Winograd's tiles.
  */
 const channelsInBlocks = (block: number): ConvolutionForm => {
   const takes = ({ batch, inChannels, outChannels, groups, axes }: Convolution) =>

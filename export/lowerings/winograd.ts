@@ -1,6 +1,6 @@
 import type { Graph } from "../graph.ts";
 import type { Operand, Stored } from "../value.ts";
-import { type Convolution, inShape, NCHW, outShape } from "./convolution-forms.ts";
+import { type Convolution, image, inShape, NCHW, outShape } from "./convolution-forms.ts";
 import type { Windows } from "./windows.ts";
 
 const TAPS = 3;
@@ -96,7 +96,7 @@ function untiled(g: Graph, name: string, axes: readonly Tiles[], shape: readonly
   const high = g.node("Gemm", [both, matrix(g, rows)], { transA: 1 });
   const turned = g.node("Reshape", [high, g.int64([LENGTH * columns.tiles, n * c * h])]);
   const wide = g.node("Gemm", [turned, matrix(g, columns)], { transA: 1 });
-  return { name: g.node("Reshape", [wide, g.int64([n, c, h, w])]), shape: [n, c, h, w], layout: NCHW };
+  return image(g.node("Reshape", [wide, g.int64([n, c, h, w])]), shape, NCHW);
 }
 
 /** Filters [3, 3, i, o] at all points, [rows' points, 1, columns' points, i, o]. */

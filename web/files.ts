@@ -43,12 +43,12 @@ async function walk(entry: FileSystemEntry): Promise<FoundFile[]> {
     return [{ path, file }];
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
-  const found: FoundFile[] = [];
+  const found: FoundFile[][] = [];
   for (;;) {
     // A reader gives some hundred entries at a time, and none once there are no more.
     const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (part.length === 0) return found;
-    for (const child of part) found.push(...(await walk(child)));
+    if (part.length === 0) return found.flat();
+    for (const child of part) found.push(await walk(child));
   }
 }
 

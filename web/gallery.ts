@@ -63,7 +63,7 @@ export class Gallery {
 
   /** Assigns samples after those that wait; the first of them is shown as the result. */
   async add(samples: readonly Sample[]): Promise<void> {
-    this.#waiting.push(...samples);
+    this.#waiting = this.#waiting.concat(samples);
     if (this.#running) return;
     this.#running = true;
     while (this.#waiting.length > 0) {

@@ -47,6 +47,17 @@ const model: Model = {
   metadata: { clusters: '["Häuser","猫"]', empty: "" },
 };
 
+test("a graph of more nodes than a call takes arguments is written whole", () => {
+  const nodes = Array.from({ length: 20_000 }, (_, i) => ({
+    ...{ op: "Neg", name: `Neg_${i}`, attributes: {} },
+    ...{ inputs: [i === 0 ? "x" : `y${i - 1}`], outputs: [`y${i}`] },
+  }));
+  const port = { type: "float32", shape: [1] } as const;
+  const ports = { inputs: [{ name: "x", ...port }], outputs: [{ name: "y19999", ...port }] };
+  const chain = { ...ports, name: "chain", nodes, initializers: [], metadata: {} };
+  expect(fromBinary(ModelProtoSchema, encodeModel(chain)).graph?.node).toHaveLength(20_000);
+});
+
 describe("an independent decoder of onnx.proto reads", () => {
   const decoded = fromBinary(ModelProtoSchema, encodeModel(model));
   const graph = decoded.graph!;

@@ -56,13 +56,14 @@ const firstPart = (file: string) => file.slice(0, file.indexOf(sep));
 
 /** Image files by their path within `folder`, sorted, and the sub-folders that hold some. */
 async function imagesIn(folder: string): Promise<{ files: string[]; labelNames: string[] }> {
-  const files: string[] = [];
+  const found: string[][] = [];
   for (const entry of await readdir(folder).catch(refuse(folder))) {
     const isFolder = (await stat(join(folder, entry)).catch(refuse(join(folder, entry)))).isDirectory();
     const inside = isFolder ? await readdir(join(folder, entry), { recursive: true }).catch(refuse(folder)) : [];
-    files.push(...(isFolder ? inside.map((name) => join(entry, name)) : [entry]));
+    found.push(isFolder ? inside.map((name) => join(entry, name)) : [entry]);
   }
-  const images = files
+  const images = found
+    .flat()
     .filter((file) => IMAGES.includes(extname(file).toLowerCase()) && !/(^|[\\/])\./.test(file))
     .sort();
   if (images.length === 0) {

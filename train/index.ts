@@ -59,4 +59,5 @@ export {
 } from "./run.ts";
 export type { Finished, RunConfig, RunState } from "./run-folder.ts";
 export { clearestFirst } from "./spectral/index.ts";
-export { initialParameters, type Position, Trainer, type TrainingState } from "./trainer.ts";
+export { initialParameters, Trainer } from "./trainer.ts";
+export type { Position, TrainingState } from "./training-state.ts";

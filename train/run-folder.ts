@@ -10,7 +10,7 @@ import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { ENGINES, TRAINING_DEVICES } from "./executors/index.ts";
 import { type EpochRow, keptEvents, metricsCsv } from "./run-log.ts";
 import { Targets } from "./targets.ts";
-import type { Position, TrainingState } from "./trainer.ts";
+import type { Position, TrainingState } from "./training-state.ts";
 
 export const RUN_FORMAT_VERSION = 1;
 

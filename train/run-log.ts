@@ -1,5 +1,5 @@
 import type { TrainEvent } from "./events.ts";
-import type { Position } from "./trainer.ts";
+import type { Position } from "./training-state.ts";
 
 /** What a row of metrics.csv is made of. */
 export type EpochRow = Extract<TrainEvent, { readonly type: "epoch" }>;

@@ -13,7 +13,8 @@ import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./h
 import { lopsided } from "./lopsided.ts";
 import { type Finished, isTaken, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
 import { checkTrainable, type TrainingData } from "./trainable.ts";
-import { type Position, Trainer, type TrainingState } from "./trainer.ts";
+import { Trainer } from "./trainer.ts";
+import type { Position, TrainingState } from "./training-state.ts";
 
 export type { TrainingData };
 

@@ -4,54 +4,27 @@ import type { NumberArray, Samples } from "../runtime/samples.ts";
 import { Batches, batchPorts } from "./batches.ts";
 import type { Augmentation } from "./data/index.ts";
 import type { TrainEvent } from "./events.ts";
-import {
-  type AnyArray,
-  type Executor,
-  initialState,
-  type SessionSettings,
-  type StepState,
-} from "./executors/executor.ts";
+import type { AnyArray, Executor, SessionSettings } from "./executors/executor.ts";
 import { OnnxExecutor } from "./executors/onnx.ts";
 import { featureStatistics } from "./feature-statistics.ts";
-import { checkedSum, checkFinite } from "./finite.ts";
+import { checkedSum } from "./finite.ts";
 import { BatchFunction, samplePort } from "./inference.ts";
 import { scheduledRate } from "./learning-rate.ts";
 import { clusterSizes, lopsided } from "./lopsided.ts";
-import { filterArrays, shapes, startsWithAny } from "./named-arrays.ts";
 import { Means, Pace } from "./pace.ts";
+import { PhaseRun, type SizedPhase } from "./phase-run.ts";
 import { priorLaplacian } from "./prior-graph.ts";
 import { Random } from "./random.ts";
 import { anchorNeighbourhoods, latentRank } from "./self-expressive.ts";
 import { unitRows } from "./spectral/index.ts";
 import { clusterLatents } from "./structure.ts";
 import { Targets } from "./targets.ts";
-import { Watch } from "./watch.ts";
+import type { Position, TrainingState } from "./training-state.ts";
 
 /** Samples encoded at once outside training steps. */
 export const INFERENCE_BATCH = 500;
 /** Samples that effective rank is watched on: it is at most the width of a latent. */
 const RANK_SAMPLES = 1000;
-
-/** Where training stands: this many steps of this epoch of this phase are done. */
-export interface Position {
-  readonly phase: number;
-  readonly epoch: number;
-  readonly step: number;
-}
-
-/**
- * All that training resumes from. Random numbers are functions of the seed, the purpose and the position, so no generator's
- * state is part of it.
- */
-export interface TrainingState {
-  readonly parameters: Arrays;
-  /** Adam's moments in the phase under way. */
-  readonly moments?: Pick<StepState, "m" | "v" | "t">;
-  readonly targets?: Targets;
-  /** What the phase under way has watched of itself. */
-  readonly watched?: Arrays;
-  readonly position: Position;
-}
 
 export interface TrainerOptions {
   readonly method: Method;
@@ -144,119 +117,97 @@ export class Trainer {
   }
 
   async #runPhase(index: number, start: TrainingState): Promise<TrainingState> {
-    const { config, method, samples, seed } = this.#options;
+    const { config, method, samples, save } = this.#options;
     const declared = this.#phases[index] as Phase;
-    const n = samples.shape[0];
-    const phase = { ...declared, batch: batchSize(declared, n) };
+    const phase = { ...declared, batch: batchSize(declared, samples.shape[0]) };
     const { name, epochs } = phase;
-    const watch = new Watch(phase, start.watched);
     this.#emit({ type: "phase", phase: name, index, phases: this.#phases.length, epochs });
-
-    let { parameters, targets } = start;
-    if (start.moments === undefined) [parameters, targets] = await this.#begin(phase, index, parameters, targets);
-    const trained = filterArrays(parameters, (name) => startsWithAny(name, phase.trainable));
-    const buffers = filterArrays(parameters, (name) => startsWithAny(name, phase.updated ?? []));
-    const frozen = filterArrays(parameters, (name) => !(name in trained) && !(name in buffers));
-    const definition = {
-      trainable: shapes(trained),
-      frozen: shapes(frozen),
-      buffers: shapes(buffers),
-      batch: batchPorts(phase, samples, method.spectral(config).clusters),
-      loss: phase.loss,
-      ...(phase.update && { update: phase.update }),
-    };
-    const from: StepState =
-      start.moments === undefined ? initialState(trained, buffers) : { parameters: trained, buffers, ...start.moments };
-    const step = await this.#executor.prepare(definition, from, frozen);
-    const stateAt = (position: Position): TrainingState => {
-      const { parameters: updated, buffers: renewed, ...moments } = step.state;
-      const common = { moments, position, watched: watch.arrays, ...(targets && { targets }) };
-      return { parameters: { ...parameters, ...updated, ...renewed }, ...common };
-    };
-    const ended = async (): Promise<TrainingState> => {
-      const { moments: _, watched: __, ...state } = stateAt({ phase: index + 1, epoch: 0, step: 0 });
-      return { ...state, parameters: { ...state.parameters, ...(await watch.end(state.parameters)) } };
-    };
-
-    const steps = Math.floor(n / phase.batch);
+    const begun = start.moments === undefined ? { ...start, ...(await this.#begin(phase, index, start)) } : start;
+    const ports = batchPorts(phase, samples, method.spectral(config).clusters);
+    const run = await PhaseRun.prepare(this.#executor, phase, index, begun, ports);
     try {
-      for (let epoch = start.position.epoch; epoch < epochs && !this.#late(); epoch++) {
-        const began = performance.now();
-        const shuffle = new Random(seed, `shuffle ${index}.${epoch}`);
-        const order = declared.batch === "all" ? Int32Array.from({ length: n }, (_, i) => i) : shuffle.permutation(n);
-        const first = epoch === start.position.epoch ? start.position.step : 0;
-        const means = new Means();
-        for (let i = first; i < steps; i++) {
-          if (this.#options.signal?.aborted) {
-            checkFinite(step.state.parameters, name, epoch);
-            await this.#options.save?.(stateAt({ phase: index, epoch, step: i }));
-            throw new SubspanError(
-              "INTERRUPTED",
-              `stopped in ${name}, epoch ${epoch + 1} of ${epochs}; the state is saved`,
-            );
-          }
-          const at = `${index}.${epoch}.${i}`;
-          const streams = { augment: new Random(seed, `augment ${at}`), noise: new Random(seed, `noise ${at}`) };
-          const feed = this.#batches.feed(phase.inputs, order.subarray(i * phase.batch, (i + 1) * phase.batch), {
-            ...streams,
-            targets,
-            progress: (epoch * steps + i) / (epochs * steps),
-          });
-          const learningRate = scheduledRate(phase, epoch * steps + i, epochs * steps);
-          const terms = await step.run(feed, learningRate);
-          const loss = checkedSum(terms, name, epoch, i);
-          means.add(terms);
-          this.#pace.add(phase.batch * phaseCost(phase));
-          const { samplesPerSecond, ...estimate } = this.#pace.estimate(phaseCost(phase));
-          const secondsLeft = Math.max(0, Math.min(estimate.secondsLeft, this.#secondsToDeadline()));
-          this.#emit({
-            type: "step",
-            phase: name,
-            epoch,
-            epochs,
-            step: i,
-            steps,
-            loss,
-            terms,
-            learningRate,
-            samplesPerSecond,
-            secondsLeft,
-          });
-          await yieldToEvents();
-        }
-        checkFinite(step.state.parameters, name, epoch);
-        const changed = phase.targets
-          ? await this.#updateTargets(stateAt({ phase: index, epoch, step: 0 }))
-          : undefined;
-        const watched = await watch.epoch(
-          epoch,
-          means.result.loss,
-          () => stateAt({ phase: index, epoch, step: 0 }).parameters,
-        );
-        const effectiveRank = phase.rank && (await this.#rank(step.state.parameters, parameters));
-        const seconds = (performance.now() - began) / 1000;
-        this.#emit({
-          type: "epoch",
-          phase: name,
-          epoch,
-          epochs,
-          ...means.result,
-          seconds,
-          ...(changed === undefined ? {} : { changed }),
-          ...(effectiveRank && { effectiveRank }),
-          ...watched,
-        });
-        if (epoch + 1 === epochs || watched.stop !== undefined) {
-          const state = await ended();
-          await this.#options.save?.(state);
-          return state;
-        }
-        await this.#options.save?.(stateAt({ phase: index, epoch: epoch + 1, step: 0 }));
+      for (let { epoch, step } = start.position; epoch < epochs && !this.#late(); epoch++, step = 0) {
+        const isLast = await this.#epoch(run, epoch, step);
+        const state = isLast ? await run.end() : run.stateAt({ epoch: epoch + 1, step: 0 });
+        await save?.(state);
+        if (isLast) return state;
       }
-      return await ended();
+      return await run.end();
     } finally {
-      await step.dispose();
+      await run.dispose();
     }
+  }
+
+  /** An epoch from a step of it on. @returns whether the phase ends with it. */
+  async #epoch(run: PhaseRun, epoch: number, first: number): Promise<boolean> {
+    const { phase, watch } = run;
+    const began = performance.now();
+    const { loss, terms } = await this.#steps(run, epoch, first);
+    run.checkFinite(epoch);
+    const changed = phase.targets && (await this.#updateTargets(run.stateAt({ epoch, step: 0 })));
+    const watched = await watch.epoch(epoch, loss, () => run.parameters);
+    const effectiveRank = phase.rank && (await this.#rank(run.parameters));
+    this.#emit({
+      ...{ type: "epoch", phase: phase.name, epoch, epochs: phase.epochs, loss, terms },
+      seconds: (performance.now() - began) / 1000,
+      ...(typeof changed === "number" && { changed }),
+      ...(effectiveRank && { effectiveRank }),
+      ...watched,
+    });
+    return epoch + 1 === phase.epochs || watched.stop !== undefined;
+  }
+
+  /** @returns the means of the steps from the first on. */
+  async #steps(run: PhaseRun, epoch: number, first: number): Promise<Means["result"]> {
+    const { phase } = run;
+    const order = this.#order(run.index, epoch);
+    const steps = Math.floor(order.length / phase.batch);
+    const means = new Means();
+    for (let step = first; step < steps; step++) {
+      if (this.#options.signal?.aborted) await this.#interrupt(run, epoch, step);
+      const rows = order.subarray(step * phase.batch, (step + 1) * phase.batch);
+      const [before, all] = [epoch * steps + step, phase.epochs * steps];
+      const learningRate = scheduledRate(phase, before, all);
+      const terms = await run.step(this.#feed(run, { epoch, step }, rows, before / all), learningRate);
+      const loss = checkedSum(terms, phase.name, epoch, step);
+      means.add(terms);
+      this.#emit({
+        ...{ type: "step", phase: phase.name, epoch, epochs: phase.epochs, step, steps },
+        ...{ loss, terms, learningRate, ...this.#estimate(phase) },
+      });
+      await yieldToEvents();
+    }
+    return means.result;
+  }
+
+  /** All samples as an epoch meets them. */
+  #order(index: number, epoch: number): Int32Array {
+    const { samples, seed } = this.#options;
+    const n = samples.shape[0];
+    if (this.#phases[index]?.batch === "all") return Int32Array.from({ length: n }, (_, i) => i);
+    return new Random(seed, `shuffle ${index}.${epoch}`).permutation(n);
+  }
+
+  /** @param progress - share of the phase's steps that are done. */
+  #feed(run: PhaseRun, { epoch, step }: { epoch: number; step: number }, rows: Int32Array, progress: number) {
+    const { seed } = this.#options;
+    const at = `${run.index}.${epoch}.${step}`;
+    const streams = { augment: new Random(seed, `augment ${at}`), noise: new Random(seed, `noise ${at}`) };
+    return this.#batches.feed(run.phase.inputs, rows, { ...streams, targets: run.targets, progress });
+  }
+
+  /** Speed and the time left, after one more step. */
+  #estimate(phase: SizedPhase): { readonly samplesPerSecond: number; readonly secondsLeft: number } {
+    this.#pace.add(phase.batch * phaseCost(phase));
+    const { samplesPerSecond, secondsLeft } = this.#pace.estimate(phaseCost(phase));
+    return { samplesPerSecond, secondsLeft: Math.max(0, Math.min(secondsLeft, this.#secondsToDeadline())) };
+  }
+
+  async #interrupt(run: PhaseRun, epoch: number, step: number): Promise<never> {
+    const { name, epochs } = run.phase;
+    run.checkFinite(epoch);
+    await this.#options.save?.(run.stateAt({ epoch, step }));
+    throw new SubspanError("INTERRUPTED", `stopped in ${name}, epoch ${epoch + 1} of ${epochs}; the state is saved`);
   }
 
   /** Latents of all samples, [n, d]. */
@@ -268,12 +219,12 @@ export class Trainer {
   }
 
   /** Effective rank of the latents of the first samples. */
-  async #rank(updated: Arrays, parameters: Arrays): Promise<number> {
+  async #rank(parameters: Arrays): Promise<number> {
     const { config, method, samples } = this.#options;
     const encoder = await BatchFunction.compile(
       (x, arrays) => method.encode(config, arrays, x),
       samplePort(samples),
-      { ...parameters, ...updated },
+      parameters,
       this.#executor.session,
     );
     try {
@@ -304,13 +255,12 @@ export class Trainer {
     }
   }
 
-  /** What the phase finds out about all samples first, and the parameters it begins with. */
+  /** What the phase finds out about all samples first: the parameters and the targets it begins with. */
   async #begin(
     phase: Phase,
     index: number,
-    parameters: Arrays,
-    before: Targets | undefined,
-  ): Promise<[Arrays, Targets | undefined]> {
+    { parameters, targets }: TrainingState,
+  ): Promise<Pick<TrainingState, "parameters" | "targets">> {
     const { config, method, samples, seed } = this.#options;
     const n = samples.shape[0];
     const began = performance.now();
@@ -324,7 +274,8 @@ export class Trainer {
     const latents = known.latents as NumberArray;
     if (!phase.targets) {
       const laplacian = phase.graph && { laplacian: await priorLaplacian(latents, phase.graph.neighbours) };
-      return [{ ...parameters, ...phase.begin?.({ ...known, ...laplacian }) }, before];
+      const begun = { ...parameters, ...phase.begin?.({ ...known, ...laplacian }) };
+      return { parameters: begun, ...(targets && { targets }) };
     }
     const settings = method.spectral(config);
     const drawn = new Random(seed, `cluster ${index}`);
@@ -339,7 +290,10 @@ export class Trainer {
     const wrong = lopsided(sizes);
     if (wrong !== undefined) this.#emit({ type: "warning", message: `${phase.name} begins with this: ${wrong}` });
     const found = { ...known, clustering: { latents: unitRows(latents), labels, clusters } };
-    return [{ ...parameters, ...phase.begin?.(found) }, Targets.fromClustering(labels, affinity, clusters)];
+    return {
+      parameters: { ...parameters, ...phase.begin?.(found) },
+      targets: Targets.fromClustering(labels, affinity, clusters),
+    };
   }
 
   /** Moves the soft labels towards what the network now predicts, for each sample and one view of it. */

@@ -6,7 +6,8 @@ import type { TrainEvent } from "../../train/events.ts";
 import { type FinishEvent, finishTraining } from "../../train/finish.ts";
 import { accuracy } from "../../train/metrics.ts";
 import { Random } from "../../train/random.ts";
-import { Trainer, type TrainingState } from "../../train/trainer.ts";
+import { Trainer } from "../../train/trainer.ts";
+import type { TrainingState } from "../../train/training-state.ts";
 import { tinyImages } from "./tiny.ts";
 import { TINY_METHODS } from "./tiny-methods.ts";
 

@@ -1,4 +1,4 @@
-import type { Feeds, ModelFunction } from "../export/index.ts";
+import { type Feeds, type ModelFunction, OPEN_SIZE } from "../export/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import type { NpyArray } from "../train/data/npy.ts";
 import { readNpz } from "../train/data/npz.ts";
@@ -13,8 +13,9 @@ const BATCH = 2;
  */
 export function randomFeeds({ inputs, rows }: ModelFunction): Feeds {
   const random = new Random(0, "convert");
+  const isBatch = Object.values(inputs).some(({ shape }) => typeof shape[0] === "string");
   const entries = Object.entries(inputs).map(([name, { type, shape }]) => {
-    const sizes = shape.map((dim) => (typeof dim === "string" ? BATCH : dim));
+    const sizes = shape.map((dim) => (typeof dim === "number" ? dim : isBatch ? BATCH : OPEN_SIZE));
     const most = rows[name];
     const draw = () => (type === "float32" && most === undefined ? random.uniform() : random.integer(most ?? 2));
     const isImage = sizes.length === 4 && [1, 3, 4].includes(sizes[3] as number) && type !== "bool";

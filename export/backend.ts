@@ -71,6 +71,7 @@ export class TracingBackend extends KernelBackend {
 
   /** Records into `graph` until the returned function is called. */
   record(graph: Graph): () => void {
+    if (this.#graph !== undefined) throw new SubspanError("TRACE_REFUSED", "a trace inside a traced function");
     this.#graph = graph;
     this.#missing.clear();
     return () => {

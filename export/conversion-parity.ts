@@ -97,7 +97,7 @@ function runOnTfjs({ run, inputs }: ModelFunction, feeds: Feeds): Promise<Run> {
       });
       return { outputs, milliseconds: performance.now() - began };
     } catch (error) {
-      throw unfit("tfjs", error);
+      throw unfit("tfjs", feeds, error);
     } finally {
       if (previous) tf.setBackend(previous);
     }
@@ -118,16 +118,17 @@ async function runOnOnnx({ inputs }: ModelFunction, graph: Uint8Array, feeds: Fe
     const outputs = Object.entries(fetches).map(([name, { data, dims }]) => [name, { data, shape: dims }]);
     return { outputs: Object.fromEntries(outputs) as Outputs, milliseconds };
   } catch (error) {
-    throw unfit("ONNX Runtime", error);
+    throw unfit("ONNX Runtime", feeds, error);
   } finally {
     await session.release();
   }
 }
 
-const unfit = (engine: string, error: unknown) =>
-  new SubspanError("PARITY_FAILED", `${engine} cannot run the model on these inputs: ${(error as Error).message}`, {
-    cause: error,
-  });
+function unfit(engine: string, feeds: Feeds, error: unknown): SubspanError {
+  const shapes = Object.entries(feeds).map(([name, { shape }]) => `${name} [${shape}]`);
+  const message = `${engine} cannot run the model on ${shapes.join(", ")}: ${(error as Error).message}`;
+  return new SubspanError("PARITY_FAILED", message, { cause: error });
+}
 
 function difference(expected: Rows, got: Rows): ConversionDifference {
   const { shape } = expected;

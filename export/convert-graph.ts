@@ -3,8 +3,8 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { SubspanError } from "../runtime/errors.ts";
 import { checkGraph } from "./model-check.ts";
 import { type ConvertOptions, closedPorts, type ModelFunction, type OpenPort, uniqueNames } from "./model-function.ts";
+import type { Tensors } from "./signature.ts";
 import { type GraphExecutor, type GraphModelNode, nodeOf, runGraph } from "./static-flow.ts";
-import type { Tensors } from "./trace.ts";
 
 /** A tensor of the graph, "node" or "node:output", and what the signature calls it. */
 interface Port {
@@ -30,6 +30,7 @@ export function graphModelFunction(model: GraphModel, { signature, shapes }: Con
       .map(({ name }) => ({ tensor: name, key: name }));
   const given = signedPorts(signed?.inputs) ?? unsigned(executor.inputs, ({ inputs }) => inputs.length === 0);
   const taken = signedPorts(signed?.outputs) ?? unsigned(executor.outputs, ({ op }) => op !== "Const" && op !== "NoOp");
+  if (taken.length === 0) throw new SubspanError("MODEL_INVALID", "the model has no outputs");
   const results = taken.map(({ tensor }) => tensor);
   checkGraph(
     executor,

@@ -2,8 +2,8 @@ import type * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { SubspanError } from "../runtime/errors.ts";
 import { type ConvertOptions, closedPorts, type ModelFunction, uniqueNames } from "./model-function.ts";
+import type { Tensors } from "./signature.ts";
 import { MOST_TURNS } from "./static-flow.ts";
-import type { Tensors } from "./trace.ts";
 
 /** A Layers model as a function of named tensors: its inference on a whole batch, which `predict` cuts into parts. */
 export function layersModelFunction(model: LayersModel, { signature, shapes }: ConvertOptions): ModelFunction {

@@ -6,7 +6,8 @@ import { graphModelFunction } from "./convert-graph.ts";
 import { layersModelFunction } from "./convert-layers.ts";
 import type { ConvertOptions, ModelFunction } from "./model-function.ts";
 import type { Model } from "./proto.ts";
-import { type PortType, type Tensors, trace } from "./trace.ts";
+import type { PortType, Tensors } from "./signature.ts";
+import { trace } from "./trace.ts";
 
 /** What tfjs-layers and tfjs-converter load. */
 export type TfjsModel = LayersModel | GraphModel;
@@ -54,18 +55,25 @@ function weightsOf(model: TfjsModel): (readonly [name: string, tensor: tf.Tensor
   return Object.entries(model.weights).flatMap(([name, tensors]) => tensors.map((tensor) => [name, tensor] as const));
 }
 
-/** Traces; where the batch is what a graph cannot hold, the error says how to do without. */
+/** A size for an axis that is open and not the batch: enough for any window, and halves five times, as networks with skips need. */
+export const OPEN_SIZE = 64;
+
+/** Traces; where an open size is what a graph cannot hold, the error says how to do without. */
 function traceModel(fn: ModelFunction): Model {
   try {
     return tracedWithNames(fn, fn.inputs);
   } catch (error) {
-    const fixed = Object.fromEntries(Object.entries(fn.inputs).map(([name, port]) => [name, withBatch(port, 1)]));
-    const isOpen = Object.values(fn.inputs).some(({ shape }) => shape.some((dim) => typeof dim === "string"));
-    if (!isOpen || !converts(fn, fixed)) throw error;
-    const shapes = Object.entries(fixed).map(([name, { shape }]) => `--shape ${name}=${shape}`);
-    const { message } = error as Error;
-    const remedy = `it takes no batch of any size, but a fixed one: ${shapes.join(" ")} (shapes in convertModel)`;
-    throw new SubspanError("TRACE_REFUSED", `${message}; ${remedy}`, { cause: error });
+    const shapes = Object.values(fn.inputs).map(({ shape }) => shape);
+    const symbol = shapes.flat().find((dim) => typeof dim === "string");
+    const isBatch = shapes.some(([first]) => first === symbol);
+    const fixed = Object.fromEntries(
+      Object.entries(fn.inputs).map(([name, port]) => [name, withSize(port, isBatch ? 1 : OPEN_SIZE)]),
+    );
+    if (symbol === undefined || !converts(fn, fixed)) throw error;
+    const flags = Object.entries(fixed).map(([name, { shape }]) => `--shape ${name}=${shape}`);
+    const open = isBatch ? "it takes no batch of any size, but a fixed one" : `${symbol} has to be fixed, for instance`;
+    const remedy = `${open}: ${flags.join(" ")} (shapes in convertModel)`;
+    throw new SubspanError("TRACE_REFUSED", `${(error as Error).message}; ${remedy}`, { cause: error });
   }
 }
 
@@ -78,7 +86,7 @@ function converts(fn: ModelFunction, inputs: ModelFunction["inputs"]): boolean {
   }
 }
 
-const withBatch = ({ type, shape }: PortType, size: number): PortType => ({
+const withSize = ({ type, shape }: PortType, size: number): PortType => ({
   type,
   shape: shape.map((dim) => (typeof dim === "string" ? size : dim)),
 });

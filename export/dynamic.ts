@@ -1,7 +1,7 @@
 import { SubspanError } from "../runtime/errors.ts";
 import { ELEMENT_TYPE } from "../runtime/onnx-schema.ts";
 import { valuesOf } from "./constants.ts";
-import { equalBytes, Graph, type GraphNode, type GraphOutput, type Initializer } from "./graph.ts";
+import { equalBytes, Graph, type GraphNode, type GraphOutput, type Initializer, keyOf } from "./graph.ts";
 
 /** The same function traced at one size of the dynamic axis. */
 export interface Sample {
@@ -17,49 +17,66 @@ export interface DynamicAxis {
 }
 
 /**
- * One graph for every batch size, from two traces at different sizes. They must be equal node by node; a number that differs
+ * One graph for every size of the axis, from traces at different sizes. They must be equal node by node; a number that differs
  * between them is written as slope * N + offset, with N read from the input's shape.
  *
- * Blind to what both sizes take alike: min(N, 64) is 64 in both traces and stays so.
+ * Blind to what all sizes take alike: min(N, 64) is 64 in each trace and stays so.
  *
+ * @param traces - at least three: through two points there always is a line.
  * @throws {SubspanError} TRACE_REFUSED naming the node where the traces differ in any other way.
  */
-export function mergeTraces(a: Sample, b: Sample, axis: DynamicAxis): Graph {
+export function mergeTraces(traces: readonly Sample[], axis: DynamicAxis): Graph {
   const merged = new Graph();
-  merged.inputs.push(...a.graph.inputs);
-  const names = new Map([["", ""], ...a.graph.inputs.map(({ name }): [string, string] => [name, name])]);
-  const others = new Map(names);
-  const merge = (name: string, other: string, node: GraphNode) => {
-    const value = names.get(name);
-    const [from, to] = [a.graph.initializers.get(name), b.graph.initializers.get(other)];
-    if (from && to) return mergeConstants(merged, node, [from, a.size], [to, b.size], axis);
-    if (value === undefined || value !== others.get(other))
-      throw refused(node, "its inputs come from different places");
-    return value;
-  };
-  const count = Math.max(a.graph.nodes.length, b.graph.nodes.length);
-  for (let i = 0; i < count; i++) {
-    const [node, other] = [a.graph.nodes[i], b.graph.nodes[i]];
-    if (node === undefined || other === undefined || !alike(node, other)) {
-      throw refused(node ?? (other as GraphNode), "the other trace has another node or attribute there");
+  const [{ graph }] = traces as [Sample];
+  merged.inputs.push(...graph.inputs);
+  const ports = graph.inputs.map(({ name }): [string, string] => [name, name]);
+  const names = traces.map(() => new Map([["", ""], ...ports]));
+  /** The one value that stands for a value of each trace. */
+  const merge = (values: readonly string[], node: GraphNode): string => {
+    const constants = values.map((value, t) => traces[t]?.graph.initializers.get(value));
+    if (constants.every((constant) => constant !== undefined)) {
+      const sizes = traces.map(({ size }) => size);
+      return mergeConstants(merged, node, constants as Initializer[], sizes, axis);
     }
-    const inputs = node.inputs.map((name, k) => merge(name, other.inputs[k] as string, node));
+    const [known, ...others] = values.map((value, t) => names[t]?.get(value));
+    if (known === undefined || others.some((other) => other !== known))
+      throw refused(node, axis, "its inputs come from different places");
+    return known;
+  };
+  const count = Math.max(...traces.map(({ graph }) => graph.nodes.length));
+  for (let i = 0; i < count; i++) {
+    const nodes = traces.map(({ graph }) => graph.nodes[i]);
+    const node = nodes.find((node) => node !== undefined) as GraphNode;
+    if (!nodes.every((other) => other !== undefined && alike(node, other)))
+      throw refused(node, axis, "another trace has another node or attribute there");
+    const each = nodes as GraphNode[];
+    const inputs = node.inputs.map((_, k) =>
+      merge(
+        each.map(({ inputs }) => inputs[k] as string),
+        node,
+      ),
+    );
     const outputs = merged.split(node.op, inputs, node.outputs.length, attributesOf(merged, node, inputs));
-    node.outputs.forEach((name, k) => {
-      names.set(name, outputs[k] as string);
-      others.set(other.outputs[k] as string, outputs[k] as string);
+    each.forEach((twin, t) => {
+      twin.outputs.forEach((name, k) => {
+        names[t]?.set(name, outputs[k] as string);
+      });
     });
   }
-  if (signatureOf(a.graph) !== signatureOf(b.graph)) {
-    const why = `[${signatureOf(a.graph)}] at one, [${signatureOf(b.graph)}] at another`;
-    throw new SubspanError("TRACE_REFUSED", `the outputs depend on the batch size: ${why}`);
+  const [signature, other] = new Set(traces.map(({ graph }) => signatureOf(graph)));
+  if (other !== undefined) {
+    const why = `[${signature}] at one, [${other}] at another`;
+    throw new SubspanError("TRACE_REFUSED", `the outputs depend on ${sizeOf(axis)}: ${why}`);
   }
-  a.graph.outputs.forEach((output, i) => {
-    const other = b.graph.outputs[i] as GraphOutput;
+  graph.outputs.forEach((output, i) => {
+    const twins = traces.map(({ graph }) => graph.outputs[i] as GraphOutput);
     const node = { op: "output", name: output.name, inputs: [], outputs: [], attributes: {} };
-    const value = merge(output.value, other.value, node);
-    const shape = output.shape.map((dim, k) => {
-      const along = line(Number(dim), a.size, Number(other.shape[k]), b.size);
+    const value = merge(
+      twins.map(({ value }) => value),
+      node,
+    );
+    const shape = output.shape.map((_, k) => {
+      const along = line(traces.map(({ size }, t) => [size, Number(twins[t]?.shape[k])]));
       return symbolic(along, axis.symbol) ?? `${output.name}_${k}`;
     });
     merged.outputs.push({ ...output, shape, value });
@@ -77,7 +94,7 @@ function alike(a: GraphNode, b: GraphNode): boolean {
     a.op === b.op &&
     a.inputs.length === b.inputs.length &&
     a.outputs.length === b.outputs.length &&
-    JSON.stringify(a.attributes) === JSON.stringify(b.attributes)
+    keyOf(a.attributes) === keyOf(b.attributes)
   );
 }
 
@@ -87,9 +104,13 @@ function attributesOf(g: Graph, { op, attributes }: GraphNode, inputs: readonly 
   return computed ? { ...attributes, allowzero: 1 } : attributes;
 }
 
-function refused(node: GraphNode, why: string): SubspanError {
-  return new SubspanError("TRACE_REFUSED", `node ${node.name} (${node.op}) depends on the batch size: ${why}`);
+function refused(node: GraphNode, axis: DynamicAxis, why: string): SubspanError {
+  return new SubspanError("TRACE_REFUSED", `node ${node.name} (${node.op}) depends on ${sizeOf(axis)}: ${why}`);
 }
+
+/** What the symbol stands for: of a first axis, the batch. */
+const sizeOf = ({ symbol, input, axis }: DynamicAxis): string =>
+  axis === 0 ? "the batch size" : `${symbol}, axis ${axis} of ${input}`;
 
 type Line = readonly [slope: number, offset: number];
 
@@ -102,30 +123,35 @@ function symbolic(along: Line | undefined, symbol: string): number | string | un
   return offset === 0 ? times : `${times}${offset > 0 ? "+" : ""}${offset}`;
 }
 
-/**
- * The line of whole numbers through (size, value) and (otherSize, other), undefined where there is none. Through two points a
- * power of N seems to lie on a line too, but its offset then is a multiple of the sizes' product: N^2 gives 3012 N - 2021027.
- */
-function line(value: number, size: number, other: number, otherSize: number): Line | undefined {
+/** The line of whole numbers through all points, undefined where there is none. */
+function line(points: readonly (readonly [size: number, value: number])[]): Line | undefined {
+  const [[size, value], [otherSize, other]] = points as [[number, number], [number, number]];
   const slope = (other - value) / (otherSize - size);
   const offset = value - slope * size;
-  const whole = Number.isInteger(slope) && Number.isInteger(offset);
-  return whole && (slope === 0 || Math.abs(offset) < (size * otherSize) / 2) ? [slope, offset] : undefined;
+  const isOne = Number.isInteger(slope) && points.every(([at, value]) => value === slope * at + offset);
+  return isOne ? [slope, offset] : undefined;
 }
 
-type At = readonly [constant: Initializer, size: number];
-
-/** The constant both traces hold at this place, or the nodes that compute it from the batch size. */
-function mergeConstants(g: Graph, node: GraphNode, [a, sizeA]: At, [b, sizeB]: At, axis: DynamicAxis): string {
-  const sameShape = a.type === b.type && String(a.shape) === String(b.shape);
-  if (!sameShape) throw refused(node, `it holds a constant of shape [${a.shape}] that grows with the batch`);
-  if (a.bytes.length === b.bytes.length && equalBytes(a.bytes, b.bytes)) return g.constant(a.type, a.shape, a.bytes);
-  const numbers = (constant: Initializer) => Array.from(valuesOf(constant), Number);
-  const [from, to] = [numbers(a), numbers(b)];
-  const lines = from.map((value, i): Line => {
-    const along = line(value, sizeA, to[i] as number, sizeB);
+/** The constant that the traces hold at this place, or the nodes that compute it from the axis's size. */
+function mergeConstants(
+  g: Graph,
+  node: GraphNode,
+  constants: readonly Initializer[],
+  sizes: readonly number[],
+  axis: DynamicAxis,
+): string {
+  const [a, ...others] = constants as [Initializer, ...Initializer[]];
+  if (others.some(({ type, shape }) => type !== a.type || String(shape) !== String(a.shape)))
+    throw refused(node, axis, `it holds a constant of shape [${a.shape}] that grows with it`);
+  if (others.every(({ bytes }) => bytes.length === a.bytes.length && equalBytes(a.bytes, bytes)))
+    return g.constant(a.type, a.shape, a.bytes);
+  const numbers = constants.map((constant) => Array.from(valuesOf(constant), Number));
+  const lines = (numbers[0] as number[]).map((_, i): Line => {
+    const points = sizes.map((size, t) => [size, numbers[t]?.[i] as number] as const);
+    const along = line(points);
     if (along !== undefined) return along;
-    throw refused(node, `it holds ${value} at batch ${sizeA} and ${to[i]} at batch ${sizeB}, which is not linear`);
+    const held = points.map(([size, value]) => `${value} at ${size}`).join(", ");
+    throw refused(node, axis, `it holds ${held}, which is not linear`);
   });
   const moving = lines.filter(([slope]) => slope !== 0);
   const hasZero = lines.some(([slope, offset]) => slope === 0 && offset === 0);

@@ -23,6 +23,14 @@ export interface Initializer {
   readonly bytes: Uint8Array;
 }
 
+/** Attributes as text; unlike JSON's, it tells 0 from -0, and infinities and NaN from each other. */
+export function keyOf(attributes: GraphNode["attributes"]): string {
+  const exact = (value: number) => (Number.isFinite(value) ? value : `${value}`);
+  return JSON.stringify(attributes, (_, value) =>
+    Object.is(value, -0) ? "-0" : typeof value === "number" ? exact(value) : value,
+  );
+}
+
 /** An input or output of a graph; a dimension is a size or a symbol such as "N". */
 export interface GraphPort {
   readonly name: string;
@@ -71,7 +79,7 @@ export class Graph {
     outputCount: number,
     attributes: Readonly<Record<string, Attribute>> = {},
   ): readonly string[] {
-    const key = `${op}(${inputs.join()})${JSON.stringify(attributes)}`;
+    const key = JSON.stringify([op, inputs, keyOf(attributes)]);
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const name = `${op}_${this.#count++}`;

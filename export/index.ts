@@ -9,7 +9,7 @@ export {
   compareConversion,
   type Feeds,
 } from "./conversion-parity.ts";
-export { convertModel, modelFunction, type TfjsModel } from "./convert.ts";
+export { convertModel, modelFunction, OPEN_SIZE, type TfjsModel } from "./convert.ts";
 export type { Attribute, ConvolutionLayout, GraphNode, GraphPort, Initializer } from "./graph.ts";
 export { loadModel } from "./model-files.ts";
 export type { ConvertOptions, ModelFunction } from "./model-function.ts";
@@ -29,4 +29,5 @@ export {
 export { LEAST_AGREEMENT, type LowPrecision, lowerPrecision, withTolerance } from "./precision/index.ts";
 export { type Preview, type PreviewContent, preview } from "./preview.ts";
 export { encodeModel, type Model } from "./proto.ts";
-export { type PortType, type Signature, type Tensors, type TraceFunction, trace, withoutCopies } from "./trace.ts";
+export type { PortType, Signature, Tensors, TraceFunction } from "./signature.ts";
+export { trace, withoutCopies } from "./trace.ts";

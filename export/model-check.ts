@@ -46,27 +46,37 @@ function operators(nodes: readonly GraphModelNode[]): string {
 /** The nodes that the outputs take, as far as the inputs and weights. @throws {SubspanError} MODEL_INVALID naming a ring. */
 function neededNodes(executor: GraphExecutor, inputs: readonly string[], outputs: readonly string[]): GraphModelNode[] {
   const ends = new Set([...inputs, ...Object.keys(executor.weightMap)]);
+  const inputsOf = (node: GraphModelNode) => (ends.has(node.name) ? [] : node.inputs);
   const done = new Set<GraphModelNode>();
-  const trail: GraphModelNode[] = [];
-  const visit = (node: GraphModelNode): void => {
-    const ring = trail.slice(trail.indexOf(node));
-    // The loops of TensorFlow 1 are rings by design; they are refused as what they are.
-    if (trail.includes(node) && !ring.some(({ category }) => category === "control")) {
-      const names = [...ring, node].map(({ name }) => name);
-      throw new SubspanError("MODEL_INVALID", `its nodes form a ring: ${names.join(" <- ")}`);
-    }
+  // From an output to the node that is looked at, each with the inputs it has left: a chain can be longer than JavaScript's stack.
+  const trail: { readonly node: GraphModelNode; readonly left: GraphModelNode[] }[] = [];
+  const onTrail = new Set<GraphModelNode>();
+  const enter = (node: GraphModelNode): void => {
+    if (onTrail.has(node)) refuseRing([...onTrail], node);
     if (done.has(node)) return;
     done.add(node);
-    trail.push(node);
-    if (!ends.has(node.name)) node.inputs.forEach(visit);
-    trail.pop();
+    onTrail.add(node);
+    trail.push({ node, left: [...inputsOf(node)].reverse() });
   };
   for (const name of outputs) {
-    const node = nodeOf(executor, name);
-    if (node === undefined) throw new SubspanError("MODEL_INVALID", `output ${name} is not in the graph`);
-    visit(node);
+    const output = nodeOf(executor, name);
+    if (output === undefined) throw new SubspanError("MODEL_INVALID", `output ${name} is not in the graph`);
+    enter(output);
+    for (let top = trail.at(-1); top !== undefined; top = trail.at(-1)) {
+      const next = top.left.pop();
+      if (next !== undefined) enter(next);
+      else onTrail.delete(trail.pop()?.node as GraphModelNode);
+    }
   }
   return [...done];
+}
+
+/** @param trail - from an output to a node that takes `node`, which is on it. The loops of TensorFlow 1 are rings by design. */
+function refuseRing(trail: readonly GraphModelNode[], node: GraphModelNode): void {
+  const ring = trail.slice(trail.indexOf(node));
+  if (ring.some(({ category }) => category === "control")) return; // refused as what they are
+  const names = [...ring, node].map(({ name }) => name);
+  throw new SubspanError("MODEL_INVALID", `its nodes form a ring: ${names.join(" <- ")}`);
 }
 
 /** The nodes of the functions that `nodes` call, and of those these call. */

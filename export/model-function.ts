@@ -1,5 +1,5 @@
 import { SubspanError } from "../runtime/errors.ts";
-import type { PortType, TraceFunction } from "./trace.ts";
+import type { PortType, TraceFunction } from "./signature.ts";
 
 export interface ConvertOptions {
   /** Inputs and outputs go by the names in the model's signature instead of those of its nodes. Graph models only. */

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray } from "../runtime/samples.ts";
-import type { TraceFunction } from "./trace.ts";
+import type { TraceFunction } from "./signature.ts";
 
 /** n rows of an input or an output. */
 export type Rows = NumberArray<Float32Array | Int32Array | Uint8Array>;

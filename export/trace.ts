@@ -3,32 +3,23 @@ import { SubspanError } from "../runtime/errors.ts";
 import { ELEMENT_TYPE, type ElementType } from "../runtime/onnx-schema.ts";
 import { TRACING_BACKEND, type TracingBackend } from "./backend.ts";
 import { type DynamicAxis, mergeTraces } from "./dynamic.ts";
-import { type ConvolutionLayout, Graph, type GraphPort } from "./graph.ts";
+import { Graph, type GraphPort } from "./graph.ts";
 import type { Model } from "./proto.ts";
+import {
+  checkOutputs,
+  checkSignature,
+  type PortType,
+  type Signature,
+  type Tensors,
+  type TraceFunction,
+} from "./signature.ts";
 import { liveNodes, simplified } from "./simplify.ts";
 
-/** Named tensors, as a traced function takes and gives them. */
-export type Tensors = Record<string, tf.Tensor>;
-export type TraceFunction = (inputs: Tensors) => Tensors;
-
-/** A port's element type and shape; one symbol, for instance "N", may stand for a size that varies. */
-export interface PortType {
-  readonly type: ElementType;
-  readonly shape: readonly (number | string)[];
-}
-
-export interface Signature {
-  readonly inputs: Readonly<Record<string, PortType>>;
-  /** Element types of outputs that are not the tfjs dtype's own, for instance `{ label: "int64" }`. */
-  readonly outputs?: Readonly<Record<string, ElementType>>;
-  /** Default channels-first. The others are for training steps on a CPU, whose batch is fixed. */
-  readonly convolutions?: ConvolutionLayout;
-  readonly name?: string;
-  readonly metadata?: Readonly<Record<string, string>>;
-}
-
-/** The sizes a dynamic axis is traced at: primes that no layer has, so that what depends on the axis shows. */
-const SIZES = [1009, 2003] as const;
+/**
+ * The sizes a dynamic axis is traced at, such as few layers have, so that what depends on the axis shows. Of the strides 2 to 8,
+ * 10, 12, 14, 16 and 32 the last two are a multiple and one above: padding "same" is least at the one and most at the other.
+ */
+const SIZES = [2003, 3361, 3360] as const;
 
 /**
  * Records a pure tfjs function as an ONNX graph. tfjs computes through named kernels; under the tracing backend each call
@@ -41,9 +32,10 @@ const SIZES = [1009, 2003] as const;
  * @throws {SubspanError} TRACE_REFUSED.
  */
 export function trace(fn: TraceFunction, signature: Signature): Model {
+  checkSignature(signature);
   const axis = dynamicAxis(signature);
   const at = (size: number) => ({ graph: record(fn, signature, size), size });
-  const graph = axis === undefined ? record(fn, signature, 1) : mergeTraces(at(SIZES[0]), at(SIZES[1]), axis);
+  const graph = axis === undefined ? record(fn, signature, 1) : mergeTraces(SIZES.map(at), axis);
   refuseTwins(namesIn(graph));
   return finished(simplified(graph), signature);
 }
@@ -69,8 +61,9 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
     tf.tidy(() => {
       const inputs: Tensors = {};
       for (const [name, port] of Object.entries(signature.inputs)) inputs[name] = input(backend, name, port, size);
-      for (const [name, tensor] of Object.entries(settled("the function", fn(inputs))))
-        addOutput(backend, name, settled(`output ${name}`, tensor), signature.outputs?.[name]);
+      const outputs = fn(inputs);
+      checkOutputs(outputs, signature);
+      for (const [name, tensor] of Object.entries(outputs)) addOutput(backend, name, tensor, signature.outputs?.[name]);
     });
     backend.refuseMissing();
     const live = liveNodes(graph);
@@ -83,20 +76,6 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
     stop();
     tf.setBackend(previous);
   }
-}
-
-/**
- * What is there when the function returns.
- *
- * @throws {SubspanError} TRACE_REFUSED for a promise, such as tf.booleanMaskAsync's.
- */
-function settled<T extends object>(what: string, value: T): T {
-  if (!(value instanceof Promise)) return value;
-  value.catch(() => {}); // It waits for data that never come.
-  throw new SubspanError(
-    "TRACE_REFUSED",
-    `expected tensors, got a promise from ${what}: a trace does not wait, and sizes that depend on data are not static`,
-  );
 }
 
 function input(backend: TracingBackend, name: string, { type, shape }: PortType, size: number): tf.Tensor {

@@ -31,6 +31,8 @@ function activated(g: Graph, x: Operand, weights: Operand | undefined, attribute
     return applied(g, LeakyRelu, { x }, { alpha: leakyreluAlpha });
   }
   const rule = ACTIVATIONS[activation as keyof typeof ACTIVATIONS];
-  if (rule === undefined) throw new Error(`expected weights or an alpha with activation ${activation}, got none`);
+  if (rule === undefined && ["prelu", "leakyrelu"].includes(activation))
+    throw new Error(`expected weights or an alpha with activation ${activation}, got none`);
+  if (rule === undefined) throw new Error(`a fused activation ${activation} is none that tfjs has`);
   return applied(g, rule, { x }, undefined);
 }

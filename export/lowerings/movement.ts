@@ -153,6 +153,14 @@ function spans(begin: number[], end: number[], strides: number[]): number[] {
   return begin.map((from, i) => Math.max(0, Math.ceil(((end[i] as number) - from) / (strides[i] as number))));
 }
 
+/** How far from its end a bound on a long axis is counted from there. Less than half of any size that `trace` takes for a symbol. */
+const NEAR_END = 500;
+
+/** A bound as ONNX counts below 0, where it is near the end of a long axis: -3 holds of any size, N - 3 of none below 3. */
+function fromItsEnd(at: number, size: number): number {
+  return at > NEAR_END && at < size && size - at < NEAR_END ? at - size : at;
+}
+
 /** These elements of x, as it is stored. */
 function part(g: Graph, x: Operand, begin: number[], end: number[], strides: number[]): Operand {
   const sizes = spans(begin, end, strides);
@@ -165,9 +173,11 @@ function part(g: Graph, x: Operand, begin: number[], end: number[], strides: num
   const starts = pick(begin, all);
   const places = all.filter((i) => shape[i] !== cut[i] || (cut[i] !== 1 && starts[i] !== 0));
   if (places.length === 0) return new Operand(g, { shape: sizes, dtype: x.dtype }, x.stored);
-  const to = pick(end, places).map((at) => (at < 0 ? -(2 ** 31) : at));
+  const bound = (at: number, place: number) => fromItsEnd(at, shape[place] as number);
+  const from = places.map((i) => bound(starts[i] as number, i));
+  const to = pick(end, places).map((at, i) => (at < 0 ? -(2 ** 31) : bound(at, places[i] as number)));
   const steps = pick(strides, places);
-  const inputs = [name, g.int64(pick(begin, places)), g.int64(to), g.int64(places)];
+  const inputs = [name, g.int64(from), g.int64(to), g.int64(places)];
   const sliced = g.node("Slice", steps.every((step) => step === 1) ? inputs : [...inputs, g.int64(steps)]);
   return new Operand(g, { shape: sizes, dtype: x.dtype }, { ...x.stored, name: sliced, shape: cut });
 }
@@ -287,23 +297,17 @@ export const MirrorPad = lowering<X, { paddings: Paddings; mode: "reflect" | "sy
     const mirrored =
       mode === "reflect"
         ? g.node("Pad", [name, counts(g, pads)], { mode })
-        : pads.reduce((grown, pad, axis) => withMirroredEdges(g, grown, shape[axis] as number, axis, pad), name);
+        : pads.reduce((grown, pad, axis) => withMirroredEdges(g, grown, axis, pad), name);
     return { ...x.stored, name: mirrored, shape: padded(shape, pads) };
   },
 });
 
-/** The node output `name`, of size `dim` along `axis`, between its first and its last numbers backwards. */
-function withMirroredEdges(
-  g: Graph,
-  name: string,
-  dim: number,
-  axis: number,
-  [before, after]: Paddings[number],
-): string {
+/** The node output `name` between its first and its last numbers along `axis` backwards. */
+function withMirroredEdges(g: Graph, name: string, axis: number, [before, after]: Paddings[number]): string {
   const backwards = (from: number, to: number) =>
-    g.node("Slice", [name, g.int64([from]), g.int64([to < 0 ? -(2 ** 31) : to]), g.int64([axis]), g.int64([-1])]);
-  const first = before === 0 ? [] : [backwards(before - 1, -1)];
-  const last = after === 0 ? [] : [backwards(dim - 1, dim - 1 - after)];
+    g.node("Slice", [name, g.int64([from]), g.int64([to]), g.int64([axis]), g.int64([-1])]);
+  const first = before === 0 ? [] : [backwards(before - 1, -(2 ** 31))];
+  const last = after === 0 ? [] : [backwards(-1, -1 - after)];
   return first.length + last.length === 0 ? name : g.node("Concat", [...first, name, ...last], { axis });
 }
 

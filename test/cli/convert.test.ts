@@ -79,6 +79,30 @@ describe("convert", () => {
   });
 });
 
+describe("an axis that is open beside the batch", () => {
+  const rows = async (name: string, layer: tfl.layers.Layer) => {
+    const { json, weights } = await saved(tfl.sequential({ layers: [layer, tfl.layers.globalAveragePooling1d({})] }));
+    return writeModel(at(name), json, weights);
+  };
+  const convolution = { name: "windows", filters: 2, kernelSize: 9, inputShape: [null, 3] };
+
+  test("is checked at a size that windows fit into", async () => {
+    const path = await rows("sequence", tfl.layers.conv1d({ ...convolution, padding: "valid" }));
+    const { code, stdout } = await subspan(
+      ...["convert", path, "--shape", "windows_input=1,T,3", "--check", "--json", "--out", at("sequence.onnx")],
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ inputs: [{ shape: [1, "T", 3] }] });
+  });
+
+  test("is refused where windows start elsewhere at another size, and the message says what to fix", async () => {
+    const path = await rows("strided", tfl.layers.conv1d({ ...convolution, padding: "same", strides: 2 }));
+    const { code, stderr } = await subspan("convert", path, "--shape", "windows_input=1,T,3", "--out", at("s.onnx"));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/T has to be fixed, for instance: --shape windows_input=1,64,3 /);
+  });
+});
+
 describe("what cannot be converted leaves no file", () => {
   const refused = async (...argv: string[]) => {
     const before = await readdir(at("."));

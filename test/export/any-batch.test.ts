@@ -45,6 +45,20 @@ const CALLS: Record<string, Call> = {
       ],
       "symmetric",
     ),
+  "the last three of the batch, which may have fewer": (x) =>
+    tf.mean(tf.stridedSlice(x, [-3, 0], [0, 24], [1, 1], 0, 1), 0),
+  "all but the last three of the batch": (x) => tf.sum(tf.stridedSlice(x, [0, 0], [-3, 24], [1, 1]), 0),
+  "the last three of the batch, backwards": (x) => tf.stridedSlice(x, [-1, 0], [-4, 24], [-1, 1]),
+  "the first five of the batch": (x) => tf.sum(tf.stridedSlice(x, [0, 0], [5, 24], [1, 1]), 0),
+  "mirrorPad of the batch": (x) =>
+    tf.mirrorPad(
+      x,
+      [
+        [1, 1],
+        [0, 0],
+      ],
+      "symmetric",
+    ),
   "strided slice of the batch, backwards": (x) => tf.stridedSlice(x, [0, 1], [0, 20], [-1, 3], 1, 1),
   "strided slice with new axes": (x) => tf.stridedSlice(images(x), [0, 0, 1], [0, 0, 3], [1, 1, 1], 1, 1, 0, 2, 0),
   spaceToBatchND: (x) =>

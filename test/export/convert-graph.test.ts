@@ -96,6 +96,11 @@ describe("a Graph model gives what tfjs gives", () => {
     expect(await difference(model)).toBeLessThanOrEqual(1e-6);
   });
 
+  test("a chain longer than JavaScript's stack is deep", async () => {
+    const chain = Array.from({ length: 10_000 }, (_, i) => node("Neg", `n${i}`, [i === 0 ? "x" : `n${i - 1}`]));
+    expect(convertModel(await loadedGraph([placeholder("x", [-1, 3]), ...chain])).nodes).toHaveLength(10_001);
+  });
+
   test("an output that is an input, and one that is a constant", async () => {
     const signature = { inputs: { x: info("x:0") }, outputs: { same: info("x:0"), bias: info("b:0") } };
     const model = await loadedGraph([placeholder("x", [-1, 2])], { b: constant(1, 2) }, { signature });
@@ -406,6 +411,13 @@ describe("a broken graph is refused by name", () => {
     expect(refusal(model)).toMatchObject({
       code: "MODEL_INVALID",
       message: "its nodes form a ring: c <- b <- a <- c",
+    });
+  });
+
+  test("a graph without outputs", async () => {
+    expect(refusal(await loadedGraph([]))).toMatchObject({
+      code: "MODEL_INVALID",
+      message: "the model has no outputs",
     });
   });
 

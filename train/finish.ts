@@ -58,6 +58,8 @@ export interface FinishOptions {
   readonly parameters: Arrays;
   readonly session?: SessionSettings;
   readonly onEvent?: (event: FinishEvent) => void;
+  /** Stops it between two stages. */
+  readonly signal?: AbortSignal;
 }
 
 /** What training comes to: all that assigns samples, beside the parameters. */
@@ -94,14 +96,17 @@ type Trained = Omit<ClustererDefinition, "structure">;
  * Confidence is calibrated without labels: its mean is made the share of training samples that are assigned like an augmented
  * view of them. Novelty's quantiles are the training samples' own distances to the landmarks, each without itself.
  *
- * @throws {SubspanError} TOO_FEW_SAMPLES, NOT_FINITE, or TRAINING_DIVERGED if the eigenvectors do not converge.
+ * @throws {SubspanError} TOO_FEW_SAMPLES, NOT_FINITE, INTERRUPTED, or TRAINING_DIVERGED if the eigenvectors do not converge.
  */
 export async function finishTraining(options: FinishOptions): Promise<FinishedTraining> {
   const { method, config, samples, augmentation, seed, parameters, session } = options;
   const { clusters, landmarks: most } = method.spectral(config);
   const stopwatch = new Stopwatch();
-  const done = (stage: FinishEvent["stage"], more: Pick<FinishEvent, "note" | "eigengaps"> = {}) =>
+  const done = (stage: FinishEvent["stage"], more: Pick<FinishEvent, "note" | "eigengaps"> = {}) => {
     options.onEvent?.({ type: "finish", stage, seconds: stopwatch.lap(), ...more });
+    if (stage !== "calibrate" && options.signal?.aborted)
+      throw new SubspanError("INTERRUPTED", "stopped while the final clusters were sought; the state is saved");
+  };
   const trained = { method, config, parameters, sample: sampleType(samples) };
 
   const itself = new Batches(samples, augmentation);

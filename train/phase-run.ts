@@ -3,6 +3,7 @@ import type { Arrays, Phase } from "../models/index.ts";
 import { type AnyArray, type Executor, initialState, type Step } from "./executors/executor.ts";
 import { checkFinite } from "./finite.ts";
 import { filterArrays, shapes, startsWithAny } from "./named-arrays.ts";
+import type { EpochSums } from "./pace.ts";
 import type { Targets } from "./targets.ts";
 import type { Position, TrainingState } from "./training-state.ts";
 import { Watch } from "./watch.ts";
@@ -64,14 +65,15 @@ export class PhaseRun {
     return { ...this.#begun.parameters, ...parameters, ...buffers };
   }
 
-  /** What training resumes from after so many epochs, and steps of the next. */
-  stateAt(position: Omit<Position, "phase">): TrainingState {
+  /** What training resumes from after so many epochs and steps of the next, which came to `sums`. */
+  stateAt(position: Omit<Position, "phase">, sums?: EpochSums): TrainingState {
     const { parameters, buffers, ...moments } = this.#step.state;
     const { parameters: others, targets } = this.#begun;
     return {
       parameters: { ...others, ...parameters, ...buffers },
       ...{ moments, position: { phase: this.index, ...position }, watched: this.watch.arrays },
       ...(targets && { targets }),
+      ...(sums && { epoch: sums }),
     };
   }
 

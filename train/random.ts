@@ -1,3 +1,6 @@
+/** Seeds are 32 bits of a generator's key. */
+export const MOST_SEED = 2 ** 32 - 1;
+
 /** A generator's whole state: what a checkpoint keeps. */
 export interface RandomState {
   readonly key: readonly [number, number];

@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import { appendFileSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../export/files.ts";
 import { type Arrays, PRESETS } from "../models/index.ts";
@@ -8,9 +9,11 @@ import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { ENGINES, TRAINING_DEVICES } from "./executors/index.ts";
+import { flatten } from "./hyperparameters.ts";
+import { MOST_SEED } from "./random.ts";
 import { type EpochRow, keptEvents, metricsCsv } from "./run-log.ts";
 import { Targets } from "./targets.ts";
-import type { Position, TrainingState } from "./training-state.ts";
+import type { TrainingState } from "./training-state.ts";
 
 export const RUN_FORMAT_VERSION = 1;
 
@@ -20,7 +23,7 @@ const runConfigSchema = z.object({
   preset: z.enum(PRESETS),
   /** The method's hyperparameters, every one. */
   config: z.record(z.string(), z.unknown()),
-  seed: z.int(),
+  seed: z.int().min(0).max(MOST_SEED),
   /** What the run was begun with; it may go on with others. */
   engine: z.enum(ENGINES),
   device: z.enum(TRAINING_DEVICES),
@@ -66,13 +69,15 @@ export interface RunState {
  * - `config.json`: what decides what it computes; `env.json`: what it runs on.
  * - `events.jsonl`: what happened, one object a line, in order; epochs and steps count from 0.
  * - `metrics.csv`: one row an epoch, counted from 1; an empty field is a term the phase has not.
- * - `checkpoints/last.safetensors`, and `last.previous.safetensors`, which the last one replaced.
+ * - `checkpoints/last.safetensors`, and `last.previous.safetensors`, which the last one replaced;
+ *   `cut.safetensors` where training had no time to end: it would go on from there.
  *
  * There is no `best` checkpoint: nothing that is measured without labels says which epoch is best, so the last one counts.
  */
 export class RunFolder {
   readonly path: string;
   #rows: EpochRow[] = [];
+  #digest: string | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -85,9 +90,9 @@ export class RunFolder {
    * @throws {SubspanError} USAGE if something is there that may not go.
    */
   static async create(path: string, config: RunConfig, env: object, overwrite: boolean): Promise<RunFolder> {
-    if (await isTaken(path, overwrite)) await rm(path, { recursive: true });
-    await mkdir(path, { recursive: true });
     const folder = new RunFolder(path);
+    if (await isTaken(path, overwrite)) await folder.#setAside();
+    await mkdir(path, { recursive: true });
     await writeFileAtomic(join(path, "env.json"), `${JSON.stringify(env, null, 2)}\n`);
     await writeFileAtomic(join(path, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
     await writeFile(join(path, "events.jsonl"), "");
@@ -116,34 +121,93 @@ export class RunFolder {
   }
 
   /** Forgets what was logged after a position: a run that was killed may have gone further than its checkpoint. */
-  async rewind(position: Position): Promise<void> {
+  async rewind({ position, moments }: Pick<TrainingState, "position" | "moments">): Promise<void> {
     const path = join(this.path, "events.jsonl");
-    const { lines, rows } = keptEvents(await readFile(path, "utf8").catch(() => ""), position);
+    const { lines, rows } = keptEvents(await readFile(path, "utf8").catch(() => ""), position, moments !== undefined);
     this.#rows = rows;
     await writeFileAtomic(path, lines);
   }
 
   async save(state: TrainingState, finished?: Finished): Promise<void> {
+    this.#digest ??= digestOf(await this.config());
     await writeFileAtomic(join(this.path, "metrics.csv"), metricsCsv(this.#rows));
-    await writeCheckpoint(this.#checkpoint, toCheckpoint(state, finished));
+    await writeCheckpoint(this.#checkpoint("last"), toCheckpoint(state, finished, this.#digest));
+    await rm(this.#replaced, { recursive: true, force: true });
   }
 
-  /** The last checkpoint. Nothing, if none was written yet. @throws {SubspanError} RUN_INVALID if none can be read. */
+  /** Keeps the last checkpoint as that from which training would go on, whatever is saved after it; not one that is finished. */
+  async keepCut(): Promise<void> {
+    if ((await this.load())?.finished === undefined) await copyFile(this.#checkpoint("last"), this.#checkpoint("cut"));
+  }
+
+  /** Training came to its end: it does not go on from anywhere. */
+  async dropCut(): Promise<void> {
+    await rm(this.#checkpoint("cut"), { force: true });
+  }
+
+  /**
+   * The last checkpoint. Nothing, if none was written yet.
+   *
+   * @throws {SubspanError} RUN_INVALID if none can be read, or it is of a run that was begun otherwise.
+   */
   async load(): Promise<RunState | undefined> {
-    const written = await readdir(join(this.path, "checkpoints")).catch(() => []);
-    if (!written.some((name) => name.endsWith(".safetensors"))) return undefined;
-    const checkpoint = await readCheckpoint(this.#checkpoint);
-    const state = fromCheckpoint(this.#checkpoint, checkpoint);
+    if (!(await this.#written()).some((name) => name.startsWith("last."))) return undefined;
+    return this.#read(this.#checkpoint("last"));
+  }
+
+  /** The state that training goes on from where it had no time to end. */
+  async loadCut(): Promise<TrainingState | undefined> {
+    if (!(await this.#written()).includes(basename(this.#checkpoint("cut")))) return undefined;
+    return (await this.#read(this.#checkpoint("cut"))).training;
+  }
+
+  async #read(path: string): Promise<RunState> {
+    const checkpoint = await readCheckpoint(path);
+    const { run } = checkpoint.metadata;
+    if (run !== undefined && run !== digestOf(await this.config())) {
+      const message = `${path}: is not of the run that config.json tells of: one of them was changed or replaced`;
+      throw new SubspanError("RUN_INVALID", message);
+    }
+    const state = fromCheckpoint(path, checkpoint);
     return checkpoint.problem === undefined ? state : { ...state, problem: checkpoint.problem };
   }
 
+  /** Takes back what `create` did: the run that was to be replaced is there again. */
   async remove(): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
+    await rename(this.#replaced, this.path).catch(() => {});
   }
 
-  get #checkpoint(): string {
-    return join(this.path, "checkpoints", "last.safetensors");
+  /** A run that was never saved replaces none: what it was to replace stays aside. */
+  async #setAside(): Promise<void> {
+    if ((await this.#written()).length > 0) {
+      await rm(this.#replaced, { recursive: true, force: true });
+      await rename(this.path, this.#replaced);
+    } else await rm(this.path, { recursive: true });
   }
+
+  /** The checkpoints that are there. */
+  #written(): Promise<readonly string[]> {
+    return readdir(join(this.path, "checkpoints")).catch(() => []);
+  }
+
+  /** Where the run that this one replaces is until this one is saved for the first time. */
+  get #replaced(): string {
+    const path = resolve(this.path);
+    return join(dirname(path), `.${basename(path)}.replaced`);
+  }
+
+  #checkpoint(name: "last" | "cut"): string {
+    return join(this.path, "checkpoints", `${name}.safetensors`);
+  }
+}
+
+/** A digest of all that decides what a run computes; a checkpoint carries it. */
+function digestOf({ method, config, seed, data }: RunConfig): string {
+  const settings = Object.entries(flatten(config)).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256")
+    .update(JSON.stringify([method, settings, seed, data.fingerprint]))
+    .digest("hex");
 }
 
 /** Whether a run is in the folder, which may go. @throws {SubspanError} USAGE if something is there that may not. */
@@ -165,8 +229,9 @@ type Tensors = Record<string, NumberArray<Float32Array | Int32Array>>;
 const list = (data: Int32Array) => ({ data, shape: [data.length] });
 
 function toCheckpoint(
-  { parameters, moments, targets, watched, position }: TrainingState,
+  { parameters, moments, targets, watched, epoch, position }: TrainingState,
   finished: Finished | undefined,
+  run: string,
 ) {
   const tensors: Tensors = {};
   const put = (kind: string, arrays: Arrays = {}) => {
@@ -182,7 +247,8 @@ function toCheckpoint(
     tensors["target/offsets"] = list(targets.offsets);
     tensors["target/columns"] = list(targets.columns);
   }
-  const metadata: Record<string, string> = { format: "subspan-run", position: JSON.stringify(position) };
+  const metadata: Record<string, string> = { format: "subspan-run", run, position: JSON.stringify(position) };
+  if (epoch !== undefined) metadata.epoch = JSON.stringify(epoch);
   if (moments !== undefined) metadata.t = String(moments.t);
   if (finished !== undefined) {
     tensors.labels = list(finished.labels);
@@ -193,6 +259,7 @@ function toCheckpoint(
 
 const count = z.int().nonnegative();
 const positionSchema = z.object({ phase: count, epoch: count, step: count });
+const epochSchema = z.object({ sums: z.record(z.string(), z.number()), steps: count, seconds: z.number() });
 const finishedSchema = z.object({ sizes: z.array(count), metrics: z.record(z.string(), z.number()) });
 
 function fromCheckpoint(path: string, { tensors, metadata }: { tensors: Tensors; metadata: Record<string, string> }) {
@@ -218,6 +285,7 @@ function fromCheckpoint(path: string, { tensors, metadata }: { tensors: Tensors;
     watched: take("watched"),
     ...(metadata.t === undefined ? {} : { moments: { m: take("m"), v: take("v"), t: Number(metadata.t) } }),
     ...(targets === undefined ? {} : { targets }),
+    ...(metadata.epoch !== undefined && { epoch: read(epochSchema, metadata.epoch, "epoch") }),
   };
   if (metadata.finished === undefined) return { training };
   const labels = tensors.labels?.data;

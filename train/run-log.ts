@@ -24,18 +24,26 @@ function csvField(value: string | number): string {
 }
 
 /**
- * The events of a log up to a position, and its epochs. It ends before the first event that lies beyond, or that was cut off
- * while it was written.
+ * The events of a log up to a position, and its epochs. It ends before the first event that lies beyond; lines that are no
+ * events, as one that was cut off while it was written, are left out.
+ *
+ * @param hasBegun - whether the phase of the position is under way there: then what its beginning told stays.
  */
-export function keptEvents(text: string, position: Position): { readonly lines: string; readonly rows: EpochRow[] } {
+export function keptEvents(
+  text: string,
+  position: Position,
+  hasBegun: boolean,
+): { readonly lines: string; readonly rows: EpochRow[] } {
   const kept: string[] = [];
   const rows: EpochRow[] = [];
   let phase = 0;
   for (const line of text.split("\n")) {
     const event = parsedEvent(line);
-    if (event === undefined || CLOSING.includes(event.type)) break;
+    if (event === undefined) continue;
+    if (CLOSING.includes(event.type)) break;
     if (event.type === "phase") phase = event.index;
-    if (!isBefore(eventPosition(event, phase), position)) break;
+    const isOfBeginning = hasBegun && phase === position.phase && BEGINNING.includes(event.type);
+    if (!isOfBeginning && !isBefore(eventPosition(event, phase), position)) break;
     if (event.type === "epoch") rows.push(event);
     kept.push(`${line}\n`);
   }
@@ -46,10 +54,13 @@ type LoggedEvent = TrainEvent | { readonly type: "saved" | "resumed" | "clusters
 
 /** All phases are over, or there is no going on: a run that is resumed does this part again. */
 const CLOSING: readonly string[] = ["diverged", "finishing", "finish", "done"];
+/** What a phase tells before its first step. */
+const BEGINNING: readonly string[] = ["phase", "clustering", "warning"];
 
 function parsedEvent(line: string): LoggedEvent | undefined {
   try {
-    return JSON.parse(line) as LoggedEvent;
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && "type" in value ? (value as LoggedEvent) : undefined;
   } catch {
     return undefined;
   }

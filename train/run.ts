@@ -11,7 +11,9 @@ import { type Compute, computeOf, type EngineName, openExecutor, type TrainingDe
 import { type FinishEvent, finishTraining } from "./finish.ts";
 import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
 import { lopsided } from "./lopsided.ts";
+import { MOST_SEED } from "./random.ts";
 import { type Finished, isTaken, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
+import { lockRun, refuseLocked } from "./run-lock.ts";
 import { checkTrainable, type TrainingData } from "./trainable.ts";
 import { Trainer } from "./trainer.ts";
 import type { Position, TrainingState } from "./training-state.ts";
@@ -109,16 +111,18 @@ export interface FinishedRun extends Finished {
 export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promise<FinishedRun> {
   const { data, folder: path, overwrite = false } = options;
   const method = methodNamed(options.method);
+  checkSeed(options.seed);
   const isTold = options.settings.clusters !== AUTO;
   const asked = trainableSettings(method, options, isTold ? {} : { clusters: PROVISIONAL });
   if (hooks.signal?.aborted) throw new SubspanError("INTERRUPTED", "stopped before training began; nothing is written");
   const compute = computeOf(options.engine, options.device);
   const executor = await openExecutor(compute, hooks.session);
-  await isTaken(path, overwrite);
+  if (await isTaken(path, overwrite)) await refuseLocked(path);
   const choice = isTold ? undefined : await clustersOf(options, method, executor, hooks);
   const settings = choice ? trainableSettings(method, options, { clusters: choice.clusters }) : asked;
   const config = runConfig(options, settings, compute);
   const folder = await RunFolder.create(path, config, environment(executor), overwrite);
+  const unlock = await lockRun(path);
   if (choice !== undefined) folder.log(choice);
   let began = false;
   const onEvent = (event: RunEvent) => {
@@ -132,7 +136,15 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
     // Nothing was learned, so nothing is lost; the same command works once its cause is gone.
     if (!began && (await folder.load()) === undefined) await folder.remove();
     throw error;
+  } finally {
+    await unlock();
   }
+}
+
+/** @throws {SubspanError} USAGE for a seed that another would be equal to. */
+function checkSeed(seed: number): void {
+  if (Number.isInteger(seed) && seed >= 0 && seed <= MOST_SEED) return;
+  throw new SubspanError("USAGE", `seed: expected an integer from 0 to ${MOST_SEED}, got ${seed}`);
 }
 
 /** What is left of the time that a run may take. */
@@ -163,8 +175,8 @@ async function clustersOf(
 }
 
 /**
- * Goes on with a run. With ONNX Runtime on the CPU the result is bit-equal to that of a run that was never stopped. A finished
- * run is answered as it is.
+ * Goes on with a run. With ONNX Runtime on the CPU the result is bit-equal to that of a run that was never stopped. A run that
+ * had no time to end goes on where it was cut; a finished one is answered as it is.
  *
  * @throws {SubspanError} RUN_INVALID if there is no run, if anything that decides its result is to be other than it was, or if
  *   the data is other data; then as `startRun`.
@@ -173,20 +185,27 @@ export async function resumeRun(options: ResumeOptions, hooks: RunHooks = {}): P
   const run = await readRun(options.folder);
   checkUnchanged(run, options);
   const { state } = run;
-  if (state?.finished !== undefined) {
+  const folder = new RunFolder(options.folder);
+  const cut = state?.finished && (await folder.loadCut());
+  if (state?.finished !== undefined && cut === undefined) {
     const { folder, config } = run;
     return { folder, config, parameters: state.training.parameters, ...state.finished, seconds: 0, before: true };
   }
   const compute = computeToResume(run.config, options);
   const executor = await openExecutor(compute, hooks.session);
-  const folder = new RunFolder(options.folder);
-  const position = state?.training.position ?? { phase: 0, epoch: 0, step: 0 };
-  await folder.rewind(position);
-  const problem = state?.problem === undefined ? {} : { problem: state.problem };
-  const resumed = { type: "resumed", ...position, ...compute, ...problem } as const;
-  folder.log(resumed);
-  hooks.onEvent?.(resumed);
-  return train(run, folder, options.data, state?.training, executor, hooks);
+  const unlock = await lockRun(options.folder);
+  try {
+    const from = cut ?? state?.training;
+    const { position } = from ?? { position: { phase: 0, epoch: 0, step: 0 } };
+    await folder.rewind(from ?? { position });
+    const problem = state?.problem === undefined ? {} : { problem: state.problem };
+    const resumed = { type: "resumed", ...position, ...compute, ...problem } as const;
+    folder.log(resumed);
+    hooks.onEvent?.(resumed);
+    return await train(run, folder, options.data, from, executor, hooks);
+  } finally {
+    await unlock();
+  }
 }
 
 /** @throws {SubspanError} RUN_INVALID if there is no run, or it cannot be read. */
@@ -252,11 +271,18 @@ async function train(
     const kept = (await folder.load()) === undefined ? "no epoch was done before" : `${path} keeps the last good state`;
     throw new SubspanError("TRAINING_DIVERGED", `${error.message}; ${kept}`, { cause: error });
   });
+  if (trainer.wasCut) await folder.keepCut();
   emit({ type: "finishing" });
   const { parameters } = state;
-  const { structure, labels, sizes, metrics } = await finishTraining({ ...common, parameters, onEvent: emit });
+  const { structure, labels, sizes, metrics } = await finishTraining({
+    ...common,
+    parameters,
+    onEvent: emit,
+    ...(signal && { signal }),
+  });
   const finished = { structure, labels, sizes, metrics };
   await folder.save({ parameters, position: state.position }, finished);
+  if (!trainer.wasCut) await folder.dropCut();
   const seconds = (performance.now() - began) / 1000;
   const wrong = lopsided(sizes);
   if (wrong !== undefined) emit({ type: "warning", message: wrong });

@@ -66,6 +66,8 @@ export class Trainer {
   readonly #executor: Executor;
   readonly #batches: Batches;
   readonly #pace: Pace;
+  /** Phases that there was no time for, and what was done of the one that it ended in. */
+  readonly #leftOut: string[] = [];
 
   constructor(options: TrainerOptions) {
     this.#options = options;
@@ -98,14 +100,22 @@ export class Trainer {
     };
     this.#pace.skip(this.#imagesBefore(state.position));
     for (let index = state.position.phase; index < this.#phases.length; index++) {
-      if (this.#late()) break;
-      state = await this.#runPhase(index, state);
+      if (this.#isLate({ phase: index, epoch: 0 })) this.#leftOut.push(`without ${this.#phases[index]?.name}`);
+      else state = await this.#runPhase(index, state);
     }
+    if (this.wasCut)
+      this.#emit({ type: "warning", message: `the time was over: it ended ${this.#leftOut.join(", ")}` });
     return state;
   }
 
-  #late(): boolean {
-    return this.#secondsToDeadline() < 0;
+  /** Whether the deadline ended training before its last epoch. */
+  get wasCut(): boolean {
+    return this.#leftOut.length > 0;
+  }
+
+  /** Whether there is no time for this epoch. For the first there always is: without it nothing would be learned. */
+  #isLate({ phase, epoch }: Omit<Position, "step">): boolean {
+    return (phase > 0 || epoch > 0) && this.#secondsToDeadline() < 0;
   }
 
   #secondsToDeadline(): number {
@@ -126,8 +136,14 @@ export class Trainer {
     const ports = batchPorts(phase, samples, method.spectral(config).clusters);
     const run = await PhaseRun.prepare(this.#executor, phase, index, begun, ports);
     try {
-      for (let { epoch, step } = start.position; epoch < epochs && !this.#late(); epoch++, step = 0) {
-        const isLast = await this.#epoch(run, epoch, step);
+      const first = start.position.epoch;
+      for (let epoch = first; epoch < epochs; epoch++) {
+        if (this.#isLate({ phase: index, epoch })) {
+          this.#leftOut.push(`in ${name} after epoch ${epoch} of ${epochs}`);
+          break;
+        }
+        const means = new Means(epoch === first ? start.epoch : undefined);
+        const isLast = await this.#epoch(run, epoch, epoch === first ? start.position.step : 0, means);
         const state = isLast ? await run.end() : run.stateAt({ epoch: epoch + 1, step: 0 });
         await save?.(state);
         if (isLast) return state;
@@ -139,17 +155,17 @@ export class Trainer {
   }
 
   /** An epoch from a step of it on. @returns whether the phase ends with it. */
-  async #epoch(run: PhaseRun, epoch: number, first: number): Promise<boolean> {
+  async #epoch(run: PhaseRun, epoch: number, first: number, means: Means): Promise<boolean> {
     const { phase, watch } = run;
-    const began = performance.now();
-    const { loss, terms } = await this.#steps(run, epoch, first);
+    await this.#steps(run, epoch, first, means);
+    const { loss, terms } = means.result;
     run.checkFinite(epoch);
     const changed = phase.targets && (await this.#updateTargets(run.stateAt({ epoch, step: 0 })));
     const watched = await watch.epoch(epoch, loss, () => run.parameters);
     const effectiveRank = phase.rank && (await this.#rank(run.parameters));
     this.#emit({
       ...{ type: "epoch", phase: phase.name, epoch, epochs: phase.epochs, loss, terms },
-      seconds: (performance.now() - began) / 1000,
+      seconds: means.seconds,
       ...(typeof changed === "number" && { changed }),
       ...(effectiveRank && { effectiveRank }),
       ...watched,
@@ -157,14 +173,12 @@ export class Trainer {
     return epoch + 1 === phase.epochs || watched.stop !== undefined;
   }
 
-  /** @returns the means of the steps from the first on. */
-  async #steps(run: PhaseRun, epoch: number, first: number): Promise<Means["result"]> {
+  async #steps(run: PhaseRun, epoch: number, first: number, means: Means): Promise<void> {
     const { phase } = run;
     const order = this.#order(run.index, epoch);
     const steps = Math.floor(order.length / phase.batch);
-    const means = new Means();
     for (let step = first; step < steps; step++) {
-      if (this.#options.signal?.aborted) await this.#interrupt(run, epoch, step);
+      if (this.#options.signal?.aborted) await this.#interrupt(run, { epoch, step }, means);
       const rows = order.subarray(step * phase.batch, (step + 1) * phase.batch);
       const [before, all] = [epoch * steps + step, phase.epochs * steps];
       const learningRate = scheduledRate(phase, before, all);
@@ -177,7 +191,6 @@ export class Trainer {
       });
       await yieldToEvents();
     }
-    return means.result;
   }
 
   /** All samples as an epoch meets them. */
@@ -203,10 +216,11 @@ export class Trainer {
     return { samplesPerSecond, secondsLeft: Math.max(0, Math.min(secondsLeft, this.#secondsToDeadline())) };
   }
 
-  async #interrupt(run: PhaseRun, epoch: number, step: number): Promise<never> {
+  async #interrupt(run: PhaseRun, position: Omit<Position, "phase">, means: Means): Promise<never> {
     const { name, epochs } = run.phase;
+    const { epoch } = position;
     run.checkFinite(epoch);
-    await this.#options.save?.(run.stateAt({ epoch, step }));
+    await this.#options.save?.(run.stateAt(position, means.soFar));
     throw new SubspanError("INTERRUPTED", `stopped in ${name}, epoch ${epoch + 1} of ${epochs}; the state is saved`);
   }
 

@@ -1,5 +1,6 @@
 import type { Arrays } from "../models/index.ts";
 import type { StepState } from "./executors/executor.ts";
+import type { EpochSums } from "./pace.ts";
 import type { Targets } from "./targets.ts";
 
 /** Where training stands: this many steps of this epoch of this phase are done. */
@@ -20,5 +21,7 @@ export interface TrainingState {
   readonly targets?: Targets;
   /** What the phase under way has watched of itself. */
   readonly watched?: Arrays;
+  /** Of the epoch under way, where it stands within one. */
+  readonly epoch?: EpochSums;
   readonly position: Position;
 }

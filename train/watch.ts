@@ -34,7 +34,7 @@ export class Watch {
   async epoch(epoch: number, loss: number, parameters: () => Arrays): Promise<Watched> {
     const { stop, affinity } = this.#phase;
     if (stop !== undefined) {
-      this.#losses.push(loss);
+      this.#losses.push(Math.fround(loss)); // as a checkpoint keeps it
       const mean = (from: number, to?: number) => {
         const some = this.#losses.slice(from, to);
         return some.reduce((a, b) => a + b, 0) / some.length;

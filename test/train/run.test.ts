@@ -1,6 +1,6 @@
 import { cpSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../runtime/errors.ts";
@@ -80,6 +80,10 @@ const events = async (name: string): Promise<RunEvent[]> =>
     .split("\n")
     .map((line) => JSON.parse(line));
 
+/** metrics.csv without the seconds. */
+const rows = async (name: string) =>
+  (await text(name, "metrics.csv")).split("\n").map((line) => line.split(",").toSpliced(3, 1));
+
 /** What an event says but for time. */
 const timeless = (event: RunEvent) =>
   JSON.parse(JSON.stringify(event, (key, value) => (/seconds|samplesPerSecond/i.test(key) ? undefined : value)));
@@ -137,7 +141,7 @@ describe("a run", () => {
     const kinds = new Set(Object.keys(tensors).map((name) => name.split("/")[0]));
     expect(kinds).toEqual(new Set(["parameter", "structure", "labels"]));
     expect(tensors.labels?.shape).toEqual([96]);
-    expect(Object.keys(metadata).sort()).toEqual(["finished", "format", "position"]);
+    expect(Object.keys(metadata).sort()).toEqual(["finished", "format", "position", "run"]);
   });
 
   test("is read back as it ended", async () => {
@@ -168,16 +172,13 @@ describe("a run", () => {
   ])("stopped %s and resumed ends bit-equal, with the same log", async (where, phase, epoch, step) => {
     const name = `stopped ${where}`;
     const stop = stopAfter(phase, epoch, step);
-    const last = phase === "joint 1" && epoch === 1 && step === 2;
-    if (last) await start(name, {}, stop);
-    else await expect(start(name, {}, stop)).rejects.toEqual(refused("INTERRUPTED", /the state is saved/));
-    const { before } = await resume(name);
-    expect(before).toBe(last);
+    await expect(start(name, {}, stop)).rejects.toEqual(refused("INTERRUPTED", /the state is saved/));
+    expect((await resume(name)).before).toBe(false);
     expect(await bytes(name)).toEqual(await bytes("whole"));
-    const steps = (all: RunEvent[]) => all.filter(({ type }) => type === "step").map(timeless);
-    expect(steps(await events(name))).toEqual(steps(await events("whole")));
-    const rows = async (run: string) => (await text(run, "metrics.csv")).replace(/^([^,]+,\d+).*$/gm, "$1");
-    expect(await rows(name)).toBe(await rows("whole"));
+    const told = (all: RunEvent[]) =>
+      all.filter(({ type }) => ["step", "epoch", "clustering"].includes(type)).map(timeless);
+    expect(told(await events(name))).toEqual(told(await events("whole")));
+    expect(await rows(name)).toEqual(await rows("whole"));
   });
 
   test.each([
@@ -210,6 +211,40 @@ describe("a run", () => {
     await resume("damaged", {}, { onEvent: (event) => seen.push(event) });
     expect(seen[0]).toMatchObject({ type: "resumed", problem: expect.stringContaining("damaged") });
     expect(await bytes("damaged")).toEqual(await bytes("whole"));
+  });
+
+  test("is not trained by two processes at once; what a process left that is no more is taken over", async () => {
+    await expect(start("locked", {}, stopAfter("pretraining", 0, 0))).rejects.toThrow();
+    const lock = join(root, "locked/lock.json");
+    const by = (pid: number, host = hostname()) => writeFile(lock, JSON.stringify({ pid, host }));
+    await by(process.ppid);
+    await expect(resume("locked")).rejects.toEqual(refused("RUN_INVALID", /is being trained by process \d+; if that/));
+    const again = start("locked", { overwrite: true });
+    await expect(again).rejects.toEqual(refused("RUN_INVALID", /is being trained by process \d+/));
+    await by(1, "elsewhere");
+    await expect(resume("locked")).rejects.toEqual(refused("RUN_INVALID", /by process 1 on elsewhere/));
+    await by(2 ** 22 + 1); // above what Linux numbers processes with
+    await resume("locked");
+    expect(await bytes("locked")).toEqual(await bytes("whole"));
+    expect(await readdir(join(root, "locked"))).not.toContain("lock.json");
+  });
+
+  test("with a config.json that was changed, or another run's checkpoint, is refused", async () => {
+    await expect(start("changed", {}, stopAfter("pretraining", 1, 0))).rejects.toThrow();
+    const config = await text("changed", "config.json");
+    for (const [was, now] of [
+      ['"latent": 6', '"latent": 5'],
+      ['"seed": 1', '"seed": 2'],
+    ] as const) {
+      expect(config).toContain(was);
+      await writeFile(join(root, "changed/config.json"), config.replace(was, now));
+      await expect(resume("changed")).rejects.toEqual(
+        refused("RUN_INVALID", /is not of the run that config.json tells/),
+      );
+    }
+    await writeFile(join(root, "changed/config.json"), config);
+    await resume("changed");
+    expect(await bytes("changed")).toEqual(await bytes("whole"));
   });
 
   test("that is finished stays as it is when resumed", async () => {
@@ -281,15 +316,34 @@ test("a run of other settings replaces one where that is asked for", async () =>
   expect(JSON.parse(await text("replaced", "config.json")).seed).toBe(1);
 });
 
+test("a run that fails before its first step replaces none", async () => {
+  await start("kept", { seed: 5 });
+  const failing = { data: dataOf(tinyImages(96).samples), seed: 6, overwrite: true };
+  const fail = (event: RunEvent) => {
+    if (event.type === "phase") throw new Error("no memory");
+  };
+  await expect(start("kept", failing, { onEvent: fail })).rejects.toThrow("no memory");
+  expect((await readRun(join(root, "kept"))).config.seed).toBe(5);
+  expect((await readdir(root)).filter((name) => name.includes(".kept"))).toEqual([]);
+});
+
 test("where there is no run there is nothing to resume", async () => {
   await expect(resume("nowhere")).rejects.toEqual(refused("RUN_INVALID", /no run is there/));
 });
 
-test("time that is up ends a run as if it were finished", async () => {
-  const { structure, seconds } = await start("late", {}, { maxMilliseconds: 0 });
+test("time that is up ends a run after an epoch, which is said; with more time it goes on to the same end", async () => {
+  const { structure } = await start("late", {}, { maxMilliseconds: 0 });
   expect(Object.keys(structure)).toContain("landmarks");
-  expect(seconds).toBeGreaterThan(0);
+  const warning = "the time was over: it ended in pretraining after epoch 1 of 2, without joint 1";
+  expect(await events("late")).toContainEqual({ type: "warning", message: warning });
   expect((await readRun(join(root, "late"))).state?.finished).toBeDefined();
+  for (const maxMilliseconds of [0, undefined]) {
+    const { before } = await resume("late", {}, maxMilliseconds === undefined ? {} : { maxMilliseconds });
+    expect(before).toBe(false);
+  }
+  expect(await bytes("late")).toEqual(await bytes("whole"));
+  expect(await rows("late")).toEqual(await rows("whole"));
+  expect((await resume("late")).before).toBe(true);
 });
 
 describe("what cannot be trained is refused before anything is written", () => {
@@ -325,6 +379,7 @@ describe("what cannot be trained is refused before anything is written", () => {
       /pretraining.epoch\. Did you mean pretraining.epochs/,
     ],
     ["a hyperparameter out of range", { settings: { ...SETTINGS, joint: { epochs: -1 } } }, "USAGE", /joint.epochs/],
+    ["a seed that 32 bits do not hold", { seed: 2 ** 32 }, "USAGE", /seed: expected an integer from 0 to 4294967295/],
     ["an unknown method", { method: "dscdam" }, "USAGE", /method/],
     ["a run stopped before it began", {}, "INTERRUPTED", /nothing is written/],
   ])("%s", async (name, over, code, message) => {
@@ -351,6 +406,6 @@ test("metrics.csv has what was watched, and quotes a term's column where its nam
 
 test("a log that was cut off within a line is kept up to that line", () => {
   const phase = JSON.stringify({ type: "phase", phase: "a", index: 0, phases: 1, epochs: 1 });
-  const { lines } = keptEvents(`${phase}\n{"type":"st`, { phase: 0, epoch: 0, step: 5 });
+  const { lines } = keptEvents(`${phase}\n{"type":"st`, { phase: 0, epoch: 0, step: 5 }, true);
   expect(lines).toBe(`${phase}\n`);
 });

@@ -26,7 +26,9 @@ export async function openClusterer(bundle: string, options: Options, reporter: 
   const clusterer = await loadClusterer(bundle, { device, dtype: options.choice("dtype", DTYPES) ?? "fp32" });
   const { info } = clusterer;
   if (device !== "auto" && device !== info.device)
-    reporter.note(`running on ${info.device}: ${info.failures.map(({ device, reason }) => `${device}: ${reason}`)}`);
+    reporter.note(
+      `running on ${info.device}: ${info.failures.map(({ device, reason }) => `${device}: ${reason}`).join("; ")}`,
+    );
   return clusterer;
 }
 

@@ -1,5 +1,20 @@
+import { readFileSync } from "node:fs";
+
+/** A closed terminal ends a process too, unless it was started to outlive it, by nohup: then it ignores that signal. */
+const ENDINGS: readonly NodeJS.Signals[] = ignoresHangup() ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** As Linux tells it; elsewhere a hangup is left as it is. */
+function ignoresHangup(): boolean {
+  try {
+    const [, mask = "1"] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+    return (Number.parseInt(mask.slice(-1), 16) & 1) === 1;
+  } catch {
+    return true;
+  }
+}
+
 /**
- * Runs work that a person may stop: the first Ctrl-C (or SIGTERM) aborts the signal, which lets it save; of the second the
+ * Runs work that a person may stop: the first Ctrl-C (or SIGTERM, or a closed terminal) aborts the signal, which lets it save; of the second the
  * process dies at once, as it would without us. `process.exit` would stop its threads first, and what ONNX Runtime throws in a
  * thread that is being stopped aborts the process.
  */
@@ -13,10 +28,10 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     controller.abort();
     say("stopping; once more stops at once");
   };
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  for (const name of ENDINGS) process.on(name, stop);
   try {
     return await work(controller.signal);
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    for (const name of ENDINGS) process.off(name, stop);
   }
 }

@@ -79,12 +79,13 @@ export class Options {
     throw usage(`--${name}: expected ${choices.join(", ")}, got ${value}.${didYouMean(value, choices)}`);
   }
 
-  integer(name: string, least: number): number | undefined {
+  integer(name: string, least: number, most = Number.MAX_SAFE_INTEGER): number | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
     const number = Number(value);
-    if (/^\d+$/.test(value) && Number.isSafeInteger(number) && number >= least) return number;
-    throw usage(`--${name}: expected an integer from ${least}, got ${value}`);
+    if (/^\d+$/.test(value) && number >= least && number <= most) return number;
+    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
+    throw usage(`--${name}: expected an integer ${range}, got ${value}`);
   }
 
   /** "90s", "10m", "1h30m" in milliseconds. */

@@ -78,6 +78,7 @@ function eventLine(event: RunEvent): string | undefined {
     case "finish":
       return finishLine(event);
     case "warning":
+    case "cut":
       return warningLine(event);
     default:
       return undefined;
@@ -105,7 +106,7 @@ class BarReporter implements Reporter {
     else if (event.type === "clustering") this.note(clusteringLine(event));
     else if (event.type === "clusters") this.note(clustersLine(event));
     else if (event.type === "resumed") this.note(resumedLine(event));
-    else if (event.type === "warning") this.note(warningLine(event));
+    else if (event.type === "warning" || event.type === "cut") this.note(warningLine(event));
     else if (event.type === "finishing") this.doing("final clusters");
     else if (event.type === "finish") this.doing(finishLine(event));
     else if (event.type === "phase") {

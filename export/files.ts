@@ -26,9 +26,15 @@ export async function writeFileAtomic(path: string, content: FileContent, { keep
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw withPath(path, error as NodeJS.ErrnoException);
   }
   await syncFolder(dirname(path));
+}
+
+/** An error of the file system that says which file it was: a write that fails does not (a full disk). */
+export function withPath(path: string, error: NodeJS.ErrnoException): Error {
+  if (error.code === undefined || error.path !== undefined || error.syscall === undefined) return error;
+  return Object.assign(new Error(`${path}: ${error.message}`, { cause: error }), { code: error.code });
 }
 
 /**

@@ -62,7 +62,7 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
       const inputs: Tensors = {};
       for (const [name, port] of Object.entries(signature.inputs)) inputs[name] = input(backend, name, port, size);
       const outputs = fn(inputs);
-      checkOutputs(outputs, signature);
+      checkOutputs(outputs);
       for (const [name, tensor] of Object.entries(outputs)) addOutput(backend, name, tensor, signature.outputs?.[name]);
     });
     backend.refuseMissing();

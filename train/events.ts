@@ -44,4 +44,6 @@ export type TrainEvent =
       readonly seconds: number;
     }
   /** Something is wrong that does not stop a run: `lopsided` clusters, of a round or in the end. */
-  | { readonly type: "warning"; readonly message: string };
+  | { readonly type: "warning"; readonly message: string }
+  /** There was no time for all epochs; what is left out. A later run can go on. */
+  | { readonly type: "cut"; readonly message: string };

@@ -42,6 +42,7 @@ export {
   normalizedMutualInformation,
   purity,
 } from "./metrics.ts";
+export { MOST_SEED } from "./random.ts";
 export { writeReport } from "./report.ts";
 export {
   augmentationOf,

@@ -103,9 +103,12 @@ function outcome({ state, config }: Report["run"], events: readonly RunEvent[]):
     const value = finished.metrics[key] as number;
     return [key, SHARES.has(key) ? percent(value) : short(value), METRICS[key] ?? ""] as const;
   });
-  const wrong = lopsided(finished.sizes);
-  const warning = wrong === undefined ? "" : `<p class="warning">${escaped(`Warning: ${wrong}.`)}</p>`;
-  return `${warning}<ul class="tiles">${tiles.join("")}</ul>${table(rows)}<p class="note">No label was seen: these say how settled the clusters are, not how right.</p>`;
+  const cut = events.findLast((event) => event.type === "cut" || event.type === "resumed");
+  const wrong = [cut?.type === "cut" ? cut.message : undefined, lopsided(finished.sizes)];
+  const warnings = wrong.map((why) =>
+    why === undefined ? "" : `<p class="warning">${escaped(`Warning: ${why}.`)}</p>`,
+  );
+  return `${warnings.join("")}<ul class="tiles">${tiles.join("")}</ul>${table(rows)}<p class="note">No label was seen: these say how settled the clusters are, not how right.</p>`;
 }
 
 function clusters(sizes: readonly number[] | undefined, preview: Preview | undefined): string {

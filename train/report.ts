@@ -6,6 +6,7 @@ import { SubspanError } from "../runtime/errors.ts";
 import { readBundle } from "../runtime/node.ts";
 import { reportPage } from "./report-page.ts";
 import { type Run, type RunEvent, readRun } from "./run.ts";
+import { parsedEvent } from "./run-log.ts";
 
 /**
  * Writes `report.html` into a run's folder: one page that needs no other file, no network and no script. It is a function of
@@ -27,19 +28,10 @@ export async function writeReport(folder: string, { bundle }: { readonly bundle?
   return path;
 }
 
-/** A line that was cut off while it was written ends a log. */
 async function readEvents(folder: string): Promise<RunEvent[]> {
   const text = await readFile(join(folder, "events.jsonl"), "utf8").catch(() => "");
-  const events: RunEvent[] = [];
-  for (const line of text.split("\n")) {
-    if (line === "" || line.startsWith('{"type":"step"')) continue;
-    try {
-      events.push(JSON.parse(line) as RunEvent);
-    } catch {
-      break;
-    }
-  }
-  return events;
+  const lines = text.split("\n").filter((line) => !line.startsWith('{"type":"step"'));
+  return lines.map(parsedEvent).filter((event) => event !== undefined) as RunEvent[];
 }
 
 async function readEnvironment(folder: string): Promise<Record<string, unknown>> {

@@ -3,7 +3,7 @@ import { appendFileSync } from "node:fs";
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
-import { writeFileAtomic } from "../export/files.ts";
+import { withPath, writeFileAtomic } from "../export/files.ts";
 import { type Arrays, PRESETS } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import type { NumberArray } from "../runtime/samples.ts";
@@ -116,7 +116,12 @@ export class RunFolder {
 
   /** Adds an event. A line takes microseconds, a step milliseconds. */
   log(event: { readonly type: string }): void {
-    appendFileSync(join(this.path, "events.jsonl"), `${JSON.stringify(event)}\n`);
+    const path = join(this.path, "events.jsonl");
+    try {
+      appendFileSync(path, `${JSON.stringify(event)}\n`);
+    } catch (error) {
+      throw withPath(path, error as NodeJS.ErrnoException);
+    }
     if (event.type === "epoch") this.#rows.push(event as unknown as EpochRow);
   }
 

@@ -53,11 +53,12 @@ export function keptEvents(
 type LoggedEvent = TrainEvent | { readonly type: "saved" | "resumed" | "clusters" | "diverged" | "finishing" };
 
 /** All phases are over, or there is no going on: a run that is resumed does this part again. */
-const CLOSING: readonly string[] = ["diverged", "finishing", "finish", "done"];
+const CLOSING: readonly string[] = ["cut", "diverged", "finishing", "finish", "done"];
 /** What a phase tells before its first step. */
 const BEGINNING: readonly string[] = ["phase", "clustering", "warning"];
 
-function parsedEvent(line: string): LoggedEvent | undefined {
+/** Undefined for a line that is no event, as one that was cut off while it was written. */
+export function parsedEvent(line: string): LoggedEvent | undefined {
   try {
     const value: unknown = JSON.parse(line);
     return typeof value === "object" && value !== null && "type" in value ? (value as LoggedEvent) : undefined;

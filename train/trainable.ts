@@ -33,11 +33,30 @@ export function checkTrainable(method: Method, settings: object, { name, samples
   const distinct = distinctSamples(samples, clusters);
   if (distinct < clusters) {
     const message = `${name}: ${n} samples, of which ${distinct === 1 ? "all are alike" : `${distinct} are different`}`;
-    throw new SubspanError("TOO_FEW_SAMPLES", `${message}; expected at least ${clusters} different ones, the clusters`);
+    const precision = samples.kind === "features" ? " (as float32: what differs in later digits is alike)" : "";
+    const wanted = `expected at least ${clusters} different ones, the clusters`;
+    throw new SubspanError("TOO_FEW_SAMPLES", `${message}${precision}; ${wanted}`);
   }
   const sample = sampleType(samples);
-  method.parameters(settings, sample);
+  checkSize(name, method.parameters(settings, sample));
   method.phases(settings, sample);
+}
+
+/** An ONNX file holds 2 GiB: so many numbers of 4 bytes. */
+const MOST_PARAMETERS = 2 ** 29;
+
+/** @throws {SubspanError} OUT_OF_RANGE naming the largest array, where a method's parameters are more than a graph can hold. */
+function checkSize(name: string, specs: ReturnType<Method["parameters"]>): void {
+  const sizes = Object.entries(specs).map(([key, { shape }]) => ({
+    key,
+    shape,
+    size: shape.reduce((a, b) => a * b, 1),
+  }));
+  const total = sizes.reduce((sum, { size }) => sum + size, 0);
+  if (total <= MOST_PARAMETERS) return;
+  const [largest] = sizes.sort((a, b) => b.size - a.size);
+  const message = `${name}: a network of ${total} parameters, expected at most ${MOST_PARAMETERS}, what an ONNX file holds`;
+  throw new SubspanError("OUT_OF_RANGE", `${message}; the most are ${largest?.key} [${largest?.shape}]`);
 }
 
 /** Bytes of images always are finite. @throws {SubspanError} NOT_FINITE naming the first number of a vector that is not. */

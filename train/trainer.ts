@@ -103,8 +103,7 @@ export class Trainer {
       if (this.#isLate({ phase: index, epoch: 0 })) this.#leftOut.push(`without ${this.#phases[index]?.name}`);
       else state = await this.#runPhase(index, state);
     }
-    if (this.wasCut)
-      this.#emit({ type: "warning", message: `the time was over: it ended ${this.#leftOut.join(", ")}` });
+    if (this.wasCut) this.#emit({ type: "cut", message: `the time was over: it ended ${this.#leftOut.join(", ")}` });
     return state;
   }
 

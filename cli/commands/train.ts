@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { METHOD_NAMES, methodNamed, PRESETS, type Preset } from "../../models/index.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import {
@@ -11,6 +13,7 @@ import {
   hyperparameters,
   loadSource,
   lopsided,
+  MOST_SEED,
   mergeSettings,
   PROVISIONAL,
   type RunHooks,
@@ -35,7 +38,7 @@ export const train: Command = {
   description: "Train a clusterer on unlabelled samples",
   options: [
     ["--method <name>", `${METHOD_NAMES.join(", ")}: udll for at most 5,000 samples; needed`],
-    ["--data <source>", "digits, digits:train, digits:unseen, .npz, .npy, .csv, IDX, or a folder of images"],
+    ["--data <source>", "digits, digits:train, digits:unseen, .npz, .npy, .csv, .parquet, IDX, or a folder of images"],
     ["--clusters <k>", "How many clusters; auto chooses by the clearest eigengap, after a short pretraining"],
     ["--preset <name>", `${PRESETS.join(", ")}; best unless said`],
     ["--set <key=value>", "A hyperparameter over the preset's, such as pretraining.epochs=5; may come more than once"],
@@ -44,7 +47,7 @@ export const train: Command = {
     ["--out <folder>", "The run's folder; runs/SOURCE-METHOD-PRESET-SEED unless said"],
     ["--resume", "Go on with the run in --out"],
     ["--overwrite", "Replace the run in --out"],
-    ["--max-time <time>", "End with the epoch under way then, such as 10m"],
+    ["--max-time <time>", "End with the epoch under way then, such as 10m; --resume goes on"],
     ["--engine <name>", `What computes training steps: ${ENGINES.join(", ")}; onnx unless said`],
     ["--device <name>", `Where: ${TRAINING_DEVICES.join(", ")}; cpu unless said`],
     ["--json", "Events as JSON lines"],
@@ -75,20 +78,26 @@ async function run(context: CommandContext): Promise<void> {
     const prepared = await (options.has("resume") ? resumed : started)(options, asked, reporter);
     const finished = await resumable(prepared.folder, program, () => prepared.run(hooks));
     reporter.close();
-    report(context, finished, prepared.dataset, await writeReport(finished.folder));
+    const page = await writeReport(finished.folder).catch((error: Error) => {
+      io.stderr.write(`warning: the report is not written: ${error.message}\n`);
+      return undefined;
+    });
+    report(context, finished, prepared.dataset, page);
   } finally {
     reporter.close();
   }
 }
 
-/** Trains, and says how to go on if it is stopped. */
+/** Trains, and says how to go on if it is stopped, or the disk is full. */
 export async function resumable<T>(folder: string, program: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof SubspanError) || error.code !== "INTERRUPTED") throw error;
-    const hint = `go on with: ${program} train --resume --out ${folder}`;
-    throw new SubspanError("INTERRUPTED", `${error.message}; ${hint}`, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    const isFull = code === "ENOSPC" || code === "EDQUOT";
+    if ((code !== "INTERRUPTED" && !isFull) || !existsSync(join(folder, "config.json"))) throw error;
+    const hint = `${message}; ${isFull ? "make room and " : ""}go on with: ${program} train --resume --out ${folder}`;
+    throw isFull ? new Error(hint, { cause: error }) : new SubspanError("INTERRUPTED", hint, { cause: error });
   }
 }
 
@@ -108,13 +117,15 @@ interface Asked {
 async function askedOf(options: Options): Promise<Asked> {
   const method = options.choice("method", METHOD_NAMES);
   const preset = options.choice("preset", PRESETS);
-  const seed = options.integer("seed", 0);
+  const seed = options.integer("seed", 0, MOST_SEED);
   const engine = options.choice("engine", ENGINES);
   const device = options.choice("device", TRAINING_DEVICES);
-  const clusters = options.text("clusters") === AUTO ? AUTO : options.integer("clusters", 1);
+  const clusters = options.text("clusters") === AUTO ? AUTO : options.integer("clusters", 2);
   const file = options.text("config");
   const set = settingsOf(options.list("set"));
   const settings = mergeSettings(file === undefined ? {} : await readSettings(file), set);
+  if (clusters !== undefined && settings.clusters !== undefined && settings.clusters !== clusters)
+    throw usage(`--clusters ${clusters}: the settings have clusters=${settings.clusters}; give one of them`);
   return {
     settings: clusters === undefined ? settings : { ...settings, clusters },
     ...(method === undefined ? {} : { method }),
@@ -183,7 +194,12 @@ function slug(source: string): string {
   );
 }
 
-function report({ options, io, program }: CommandContext, finished: FinishedRun, dataset: Dataset, page: string): void {
+function report(
+  { options, io, program }: CommandContext,
+  finished: FinishedRun,
+  dataset: Dataset,
+  page: string | undefined,
+): void {
   const { folder, seconds, sizes, metrics, labels, before } = finished;
   const scores = dataset.labels && scoresOf(labels, classNames(dataset));
   const wrong = lopsided(sizes);
@@ -196,7 +212,7 @@ function report({ options, io, program }: CommandContext, finished: FinishedRun,
   io.stdout.write(
     pairs([
       ["run", folder],
-      ["report", page],
+      ...(page === undefined ? [] : [["report", page] as const]),
       ["seconds", before ? "0, it was finished before" : duration(seconds)],
       ["clusters", sizesText(sizes)],
       ...(wrong === undefined ? [] : [["warning", wrong] as const]),

@@ -335,7 +335,7 @@ test("time that is up ends a run after an epoch, which is said; with more time i
   const { structure } = await start("late", {}, { maxMilliseconds: 0 });
   expect(Object.keys(structure)).toContain("landmarks");
   const warning = "the time was over: it ended in pretraining after epoch 1 of 2, without joint 1";
-  expect(await events("late")).toContainEqual({ type: "warning", message: warning });
+  expect(await events("late")).toContainEqual({ type: "cut", message: warning });
   expect((await readRun(join(root, "late"))).state?.finished).toBeDefined();
   for (const maxMilliseconds of [0, undefined]) {
     const { before } = await resume("late", {}, maxMilliseconds === undefined ? {} : { maxMilliseconds });

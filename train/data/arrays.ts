@@ -46,9 +46,11 @@ function samplesOf(file: string, x: NpyArray, part?: Part): Samples {
   if (size.length === 1) return featuresOf(file, data, [n, size[0] as number], part);
   const [h, w, c = 1] = size as [number, number, number?];
   if (!(data instanceof Uint8Array) || type === "b1") {
+    const most = type === "b1" ? 1 : numbers(data, new Float32Array(data.length)).reduce((a, b) => Math.max(a, b), 0);
+    const how = most > 1 ? "x.round().astype('uint8')" : "(x * 255).round().astype('uint8')";
     throw refused(
       place,
-      "images are expected as uint8, values 0..255: convert them, e.g. (x * 255).round().astype('uint8')",
+      `images are expected as uint8, values 0..255, and its largest is ${most}: convert them, e.g. ${how}`,
     );
   }
   if (c !== 1 && c !== 3) throw refused(place, "images are expected as [n, h, w, c] with 1 or 3 channels last");

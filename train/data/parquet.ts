@@ -151,6 +151,7 @@ const shown = (value: unknown) =>
 function widthOf(path: string, name: string, value: unknown): number {
   if (isNumber(value)) return 1;
   if (isList(value) && value.length > 0 && Array.from(value).every(isNumber)) return value.length;
+  if (value === undefined) throw new SubspanError("TOO_FEW_SAMPLES", `${path}: 0 samples, expected at least 1`);
   throw invalid(path, `column "${name}", row 0: expected a number or a list of numbers, got ${shown(value)}`);
 }
 

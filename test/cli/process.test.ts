@@ -5,11 +5,12 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { zipSync } from "fflate";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { writeBundle } from "../../export/bundle.ts";
 import { type Tensors, trace } from "../../export/index.ts";
 import { type NpyArray, writeNpz } from "../../train/data/index.ts";
 import { encodeNpy } from "../../train/data/npy.ts";
+import { readRun } from "../../train/index.ts";
 import { Random } from "../../train/random.ts";
 import { toyContent, toyFunction, toyManifest } from "../export/toy-clusterer.ts";
 import { TINY_SETTINGS, temporaryFolder, writeTiny } from "./tiny-cli.ts";
@@ -108,7 +109,7 @@ describe("the program", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining("subspan/") });
   });
 
-  test.each(["SIGINT", "SIGTERM"] as const)(
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "saves on %s, exits with 130, says how to go on, and goes on",
     async (signal) => {
       const stopped = await program(train(signal), { marker: "pretraining 2/400", signals: [signal] });
@@ -127,6 +128,21 @@ describe("the program", () => {
   test("dies at once of the second SIGINT", async () => {
     const { code } = await program(train("twice"), { marker: "pretraining 1/400", signals: ["SIGINT", "SIGINT"] });
     expect(["SIGINT", 130]).toContain(code); // 130 if it has saved before the second comes; shells say 130 for both
+  });
+
+  test("trains to the end for a reader that went away, and saves on SIGINT for one that dies of it too", async () => {
+    const shell = (command: string) => spawn("bash", ["-c", command], { cwd: at("."), detached: true });
+    const ended = (child: ReturnType<typeof shell>) => new Promise((resolve) => child.on("close", resolve));
+    const quoted = (argv: readonly string[]) => `"${process.execPath}" dist/cli/main.js ${argv.join(" ")}`;
+    await ended(shell(`${quoted(train("left", ["--json"]))} | head -1`));
+    expect(await readFile(at("left/events.jsonl"), "utf8")).toContain('"type":"done"');
+    const child = shell(`${quoted(train("tee"))} 2>&1 | tee log`);
+    child.stdout.on("data", (chunk) => {
+      if (String(chunk).includes("pretraining 3/400")) process.kill(-(child.pid as number), "SIGINT");
+    });
+    await ended(child);
+    await vi.waitFor(async () => expect((await readRun(at("tee"))).state?.training.position.epoch).toBeGreaterThan(2));
+    expect(await readFile(at("tee/events.jsonl"), "utf8")).toMatch(/"type":"saved"[^\n]*\n$/);
   });
 
   test("is content with a reader that stops reading", async () => {

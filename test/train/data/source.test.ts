@@ -115,6 +115,11 @@ describe("NPY and NPZ", () => {
   });
 
   test.each([
+    [
+      "images of whole numbers",
+      npy(new Int32Array(8).fill(200), 2, 2, 2),
+      "[2,2,2] i4; images are expected as uint8, values 0..255, and its largest is 200: convert them, e.g. x.round().astype('uint8')",
+    ],
     ["float images", npy(new Float32Array(8), 2, 2, 2), "[2,2,2] f4; images are expected as uint8, values 0..255"],
     ["four channels", npy(pixels(16), 2, 2, 1, 4), "[2,2,1,4] u1; images are expected as [n, h, w, c] with 1 or 3"],
     ["one axis", npy(pixels(4), 4), "[4] u1; expected [n, d] features"],

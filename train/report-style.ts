@@ -34,7 +34,7 @@ ul{margin:0;padding:0;list-style:none}
 .members i{display:inline-block;width:8px;height:8px;margin-right:5px;border-radius:50%}
 .plane{max-width:420px;margin:0 auto}
 .note{margin:6px 0 0;color:var(--quiet);font-size:13px}
-.warning{margin:0;padding:10px 12px;border-left:3px solid var(--marked)}
+.warning{margin:0 0 12px;padding:10px 12px;border-left:3px solid var(--marked)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:13px}
 th,td{padding:4px 14px 4px 0;border-top:1px solid var(--line);text-align:left;vertical-align:top;font-weight:400;overflow-wrap:anywhere}

@@ -1,4 +1,5 @@
 import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { writeFileAtomic } from "../export/files.ts";
@@ -40,6 +41,19 @@ const FORMATS: Readonly<Record<string, LabelFormat>> = {
     (path) => parquetGroups(path, NAMES),
   ),
 };
+
+/** @throws {SubspanError} USAGE where labels would be written over a folder, or over what they are made from. */
+export async function refuseToReplace(out: string, inputs: readonly string[]): Promise<void> {
+  const of = (path: string) => stat(path).catch(() => undefined);
+  const there = await of(out);
+  if (there === undefined) return;
+  if (there.isDirectory()) throw new SubspanError("USAGE", `--out ${out}: is a folder; give a file's name`);
+  for (const input of inputs) {
+    const found = await of(input);
+    if (found?.ino === there.ino && found.dev === there.dev)
+      throw new SubspanError("USAGE", `--out ${out}: is what is read, ${input}; choose another file`);
+  }
+}
 
 /** The format that a file's name ends with. @throws {SubspanError} USAGE for an ending that is not written. */
 export function labelFormat(path: string): LabelFormat {

@@ -103,8 +103,8 @@ function startWorker(): Thread {
   let asked = 0;
   return {
     post: (message, transfer) => {
+      worker.postMessage(message, transfer); // which throws for what cannot be copied: then nothing was asked
       if (asked++ === 0) worker.ref();
-      worker.postMessage(message, transfer);
     },
     listen: (listener) =>
       worker.on("message", (message) => {

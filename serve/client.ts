@@ -247,7 +247,8 @@ function inferBody(inputs: readonly InputTensor[], { id, outputs }: InferOptions
 }
 
 function datatypeOf(data: TensorData): string {
-  return ArrayBuffer.isView(data) ? DATATYPES[data.constructor.name]! : "BYTES";
+  // Not its constructor's name: a Buffer of Node's is a Uint8Array too.
+  return ArrayBuffer.isView(data) ? DATATYPES[data[Symbol.toStringTag]]! : "BYTES";
 }
 
 /** The bytes of an array; of a list, each item's length in 4 bytes before it. */

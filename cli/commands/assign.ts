@@ -1,11 +1,12 @@
 import { sha256 } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
-import { openSource, type Skipped, type Survey, survey } from "../../train/data/index.ts";
+import type { GraphManifest } from "../../runtime/manifest.ts";
+import { openSource, type Skipped, type StreamOptions, type Survey, survey } from "../../train/data/index.ts";
 import { assignParts, CLUSTERER_OPTIONS, type OpenClusterer, openClusterer } from "../assigning.ts";
 import type { Command, CommandContext } from "../command.ts";
-import { type Columns, labelFormat } from "../label-files.ts";
+import { type Columns, labelFormat, refuseToReplace } from "../label-files.ts";
 import { shardOf } from "../options.ts";
-import { createReporter } from "../progress.ts";
+import { createReporter, type Reporter } from "../progress.ts";
 import { isThere, type ShardPlan, writeRecord } from "../shards.ts";
 import { grouped, percent, table } from "../text.ts";
 
@@ -31,6 +32,7 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
   const [bundle = "", source = ""] = args;
   const out = options.text("out");
   const format = out === undefined ? undefined : labelFormat(out);
+  if (out !== undefined) await refuseToReplace(out, [source, ...source.split(",")]);
   const shard = options.has("shard") ? shardOf(options.text("shard") as string) : undefined;
   const batchSize = options.integer("batch-size", 1) ?? 256;
   const json = options.has("json");
@@ -39,9 +41,7 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
     const clusterer = await openClusterer(bundle, options, reporter);
     try {
       const { clusters, device, manifest } = clusterer.info;
-      const { input } = manifest;
-      const channels = input.kind === "images" && input.shape[3] === 1 ? 1 : 3;
-      const stream = await openSource(source, { skip: !options.has("strict"), channels });
+      const stream = await openSource(source, { skip: !options.has("strict"), ...imagesFor(manifest) });
       const surveyed = shard && (await survey(stream, signal));
       const plan = shard && surveyed && (await shardPlan(clusterer, surveyed, shard, batchSize));
       if (out !== undefined && plan !== undefined && (await isThere(out, plan))) {
@@ -51,6 +51,7 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
         reporter.note(
           `${out} holds shard ${plan.index}/${plan.count} already, whole and of the same samples and bundle`,
         );
+        tellLeftOut(source, surveyed as Survey, reporter);
         return;
       }
       const { from = 0, to = Infinity } = plan ?? {};
@@ -65,7 +66,6 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
       reporter.close();
       const { rows, count } = tally;
       const skipped = surveyed?.skipped ?? stream.skipped;
-      for (const { message } of skipped) reporter.note(`left out: ${message}`);
       if (json) {
         const sizes = rows.map(({ size }) => size);
         const result = { samples: count, from, to: from + count, sizes, device, seconds, out, skipped: skipped.length };
@@ -82,19 +82,32 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
       reporter.note(
         `${grouped(count)} samples on ${device}, ${rate} a second${out === undefined ? "" : `, in ${out}`}`,
       );
-      if (skipped.length > 0) {
-        const all = skipped.length + (surveyed?.samples ?? count);
-        throw new SubspanError(
-          "SOURCE_INVALID",
-          `${source}: ${skipped.length} of ${all} files were left out, listed above`,
-        );
-      }
+      tellLeftOut(source, { skipped, samples: surveyed?.samples ?? count }, reporter);
     } finally {
       await clusterer.dispose();
     }
   } finally {
     reporter.close();
   }
+}
+
+/** What a folder's images have to be for a bundle. */
+function imagesFor({ input: { kind, shape } }: GraphManifest): StreamOptions {
+  if (kind !== "images") return {};
+  const [, height, width, channels] = shape as [string, number, number, number];
+  return { size: [height, width], channels: channels === 1 ? 1 : 3 };
+}
+
+/** @throws {SubspanError} SOURCE_INVALID where files were left out, once they are named. */
+function tellLeftOut(
+  source: string,
+  { skipped, samples }: Pick<Survey, "skipped" | "samples">,
+  reporter: Reporter,
+): void {
+  if (skipped.length === 0) return;
+  for (const { message } of skipped) reporter.note(`left out: ${message}`);
+  const counts = `${skipped.length} of ${skipped.length + samples} files were left out, listed above`;
+  throw new SubspanError("SOURCE_INVALID", `${source}: ${counts}`);
 }
 
 async function shardPlan(

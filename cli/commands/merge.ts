@@ -1,7 +1,7 @@
 import { extname } from "node:path";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { Command, CommandContext } from "../command.ts";
-import { labelFormat } from "../label-files.ts";
+import { labelFormat, refuseToReplace } from "../label-files.ts";
 import { readShards } from "../shards.ts";
 import { grouped } from "../text.ts";
 
@@ -22,6 +22,7 @@ async function run({ args, options, io }: CommandContext): Promise<void> {
   const other = args.find((path) => extname(path).toLowerCase() !== extname(out).toLowerCase());
   if (other !== undefined)
     throw new SubspanError("USAGE", `--out ${out}: expected a name that ends as the shards do, such as ${other}`);
+  await refuseToReplace(out, args);
   const shards = await readShards(args);
   await format.merge(
     shards.map(({ path }) => path),

@@ -211,7 +211,7 @@ export class Repository {
   async #load(source: Source, how: LoadHow): Promise<void> {
     const { versions, labels } = await findVersions(source);
     const own = [...this.#models.values()].filter((model) => model.source === source);
-    const gone = new Map(own.map((model) => [model, new Set(model.versions.keys())]));
+    const gone = new Map(own.map((model) => [model, new Set([...model.versions.keys(), ...model.refused.keys()])]));
     const faults = new Map<string, unknown>();
     for (const found of versions) {
       checkGoesOn(how.signal);
@@ -234,7 +234,10 @@ export class Repository {
       const key = `${model.name}/${version}`;
       const before = this.#seen.get(key);
       this.#seen.set(key, GONE);
-      if (!settled || before === GONE) this.#retire(model, model.versions.get(version)!);
+      if (settled && before !== GONE) continue;
+      model.refused.delete(version);
+      const loaded = model.versions.get(version);
+      if (loaded !== undefined) this.#retire(model, loaded);
     }
     if (versions.size > 0 && model.versions.size === 0 && model.refused.size === 0) this.#models.delete(model.name);
   }

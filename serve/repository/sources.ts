@@ -32,6 +32,8 @@ export const VERSION = /^[1-9][0-9]{0,17}$/;
 const ONLY = "1";
 const LABELS = "labels.json";
 const MANIFEST = "manifest.json";
+/** A bundle in one file. */
+const FILE = /\.(subspan|onnx)$/;
 
 /**
  * Finds what a source has to serve. A path is one of
@@ -57,8 +59,19 @@ export async function findVersions(source: Source): Promise<Found> {
     const version = { name: undefined, version: ONLY, source: root, fingerprint: await fingerprint(root) };
     return { versions: [version], labels: new Map() };
   }
-  if (listed.some((name) => VERSION.test(name))) return modelAt(root, basename(root), listed);
+  const others = listed.filter((name) => !VERSION.test(name));
+  if (others.length < listed.length && !(await holdBundles(root, others))) return modelAt(root, basename(root), listed);
   return repositoryAt(root, listed);
+}
+
+/** Whether any of a folder's entries is a bundle or a model: then it is a repository, whatever its other entries are called. */
+async function holdBundles(root: string, names: readonly string[]): Promise<boolean> {
+  for (const name of names) {
+    const inside = await entries(join(root, name)).catch((): readonly string[] => []);
+    const isBundle = inside === undefined ? FILE.test(name) : inside.includes(MANIFEST);
+    if (isBundle || inside?.some((entry) => VERSION.test(entry))) return true;
+  }
+  return false;
 }
 
 function pathOf(source: Source): string | undefined {
@@ -73,12 +86,12 @@ async function repositoryAt(root: string, listed: readonly string[]): Promise<Fo
   const labels = new Map<string, ReadonlyMap<string, string>>();
   for (const entry of listed) {
     const path = join(root, entry);
-    const inside = await entries(path);
+    const inside = await entries(path).catch(() => undefined); // a link to nowhere is a file that is not read
     if (inside?.some((name) => VERSION.test(name)) && !inside.includes(MANIFEST)) {
       const model = await modelAt(path, entry, inside);
       versions.push(...model.versions);
       for (const [name, own] of model.labels) labels.set(name, own);
-    } else if (inside === undefined ? /\.(subspan|onnx)$/.test(entry) : inside.includes(MANIFEST)) {
+    } else if (inside === undefined ? FILE.test(entry) : inside.includes(MANIFEST)) {
       const name = inside === undefined ? basename(entry, extname(entry)) : entry;
       versions.push({ name, version: ONLY, source: path, fingerprint: await fingerprint(path) });
     }

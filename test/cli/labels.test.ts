@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import * as tf from "@tensorflow/tfjs-core";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import sharp from "sharp";
@@ -227,6 +227,47 @@ describe("a folder with files that are no images", () => {
     }
     await subspan("merge", at("photos-0.csv"), at("photos-1.csv"), "--out", at("photos.csv"));
     expect((await readFile(at("photos.csv"))).equals(whole)).toBe(true);
+  });
+
+  test("in shards are named again when nothing is left to do, and a shard of other places is done anew", async () => {
+    const shard = () =>
+      subspan(
+        ...["assign", at("images"), at("repaired"), "--device", "cpu", "--shard", "0/2", "--batch-size", "1"],
+        ...["--out", at("repaired.csv")],
+      );
+    await cp(at("photos"), at("repaired"), { recursive: true });
+    await shard();
+    const again = await shard();
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringMatching(/already, whole[^]*left out: .*a\.png/) });
+    for (const name of ["a.png", "c.png", "e.jpg"]) await rm(at(`repaired/${name}`));
+    const { code, stderr } = await shard();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining("already") });
+    expect(await readFile(at("repaired.csv"), "utf8")).toMatch(/\n0,0,/);
+  });
+
+  test("are left out for the bundle's size, not for the first one's", async () => {
+    await mkdir(at("sizes"));
+    const image = (width: number, height: number) =>
+      sharp(new Uint8Array(width * height), { raw: { width, height, channels: 1 } }).png();
+    await image(3, 3).toFile(at("sizes/1.png"));
+    await image(2, 2).toFile(at("sizes/2.png"));
+    const { code, stderr } = await subspan("assign", at("images"), at("sizes"), "--out", at("sizes.csv"));
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/left out: .*1\.png: 3x3 pixels, expected 2x2\n[^]*1 of 2 files were left out/),
+    });
+  });
+
+  test("and a folder is not a file to write to, nor is what is read", async () => {
+    const assign = (out: string) => subspan("assign", at("images"), at("photos"), "--out", out);
+    await mkdir(at("folder.csv"), { recursive: true });
+    expect(await assign(at("folder.csv"))).toMatchObject({ code: 2, stderr: expect.stringContaining("is a folder") });
+    await writeFile(at("rows.csv"), "a,b,c,d\n1,0,0,0\n");
+    const over = await subspan("assign", at("images"), at("rows.csv"), "--out", at("rows.csv"));
+    expect(over).toMatchObject({ code: 2, stderr: expect.stringContaining("is what is read") });
+    const merged = await subspan("merge", at("photos-0.csv"), at("photos-1.csv"), "--out", at("photos-1.csv"));
+    expect(merged).toMatchObject({ code: 2, stderr: expect.stringContaining("is what is read") });
+    expect(await readFile(at("rows.csv"), "utf8")).toBe("a,b,c,d\n1,0,0,0\n");
   });
 
   test("--strict stops at the first, and writes nothing", async () => {

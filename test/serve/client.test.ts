@@ -47,6 +47,13 @@ test("infers with typed arrays, in binary both ways", async () => {
   });
 });
 
+test("a Buffer, as files are read, is bytes like any others", async () => {
+  const { outputs } = await client.infer("toy", [{ ...images, data: Buffer.from(images.data) }], {
+    outputs: ["label"],
+  });
+  expect(outputs.label!.data).toEqual(BigInt64Array.of(0n, 1n));
+});
+
 test("floats go as they are, whatever stands before them", async () => {
   const data = Float32Array.of(0.1, 2.5, 1e-30, -3);
   for (const id of ["", "1", "12", "123"]) {

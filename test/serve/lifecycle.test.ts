@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { Agent, get } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -206,6 +206,30 @@ describe("a repository", () => {
     expect(await get(server.port, "/v2/models/many/labels/canary")).toEqual({
       error: 'model "many": no label "canary"; there is stable',
     });
+  });
+
+  test("has models called by numbers beside others, and passes over links to nowhere", async () => {
+    const root = join(folder, "mixed");
+    await writeBundle(join(root, "2024"));
+    await writeBundle(join(root, "toy"));
+    await symlink(join(folder, "gone"), join(root, ".lock"));
+    await symlink(join(folder, "gone"), join(root, "link"));
+    await using server = await open({ bundles: [root] });
+    expect(server.models.map(({ name }) => name).sort()).toEqual(["2024", "toy"]);
+  });
+
+  test("forgets what it refused once the files are gone", async () => {
+    const root = join(folder, "repaired");
+    await writeBundle(join(root, "toy/1"));
+    await using server = await open({ bundles: [root] });
+    const load = () => ask(server.port, "/v2/repository/models/toy/load", { method: "POST" });
+    await writeBundle(join(root, "toy/2"), { ...toyBundle(), "model.onnx": Buffer.from("spoilt") });
+    expect((await load()).status).toBe(400);
+    await rm(join(root, "toy/2"), { recursive: true });
+    expect((await load()).status).toBe(200);
+    expect((await ask(server.port, "/v2/repository/index", { method: "POST" })).json()).toEqual([
+      { name: "toy", version: "1", state: "READY", reason: "" },
+    ]);
   });
 
   test("loads what is new, keeps what was good, and says why a version was refused", async () => {

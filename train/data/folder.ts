@@ -32,18 +32,23 @@ export async function loadFolder(folder: string, load: LoadSharp = () => import(
   return { samples, labels: Int32Array.from(files, (file) => labelNames.indexOf(firstPart(file))), labelNames };
 }
 
-/**
- * The images of `loadFolder` in parts, all with so many channels.
- *
- * @param channels - of all images: where it is 1, one that is not grey is a file that is not read.
- * @param skipped - takes files that `loadFolder` refuses, or absent if they are errors.
- * @throws {SubspanError} as `loadFolder`.
- */
-export async function* folderParts(folder: string, channels: 1 | 3, skipped?: Skipped[]): AsyncGenerator<Samples> {
+/** What the images of a folder are to be. */
+export interface FolderImages {
+  /** Of all: where it is 1, one that is not grey is a file that is not read. */
+  readonly channels: 1 | 3;
+  /** Of all; unless given, that of the first that can be read. */
+  readonly size?: readonly [height: number, width: number] | undefined;
+  /** Takes files that `loadFolder` refuses, or absent if they are errors. */
+  readonly skipped?: Skipped[] | undefined;
+}
+
+/** The images of `loadFolder` in parts. @throws {SubspanError} as `loadFolder`. */
+export async function* folderParts(folder: string, wanted: FolderImages): AsyncGenerator<Samples> {
+  const { channels } = wanted;
   const { files } = await imagesIn(folder);
   const sharp = await sharpOr(() => import("sharp"));
   let images: Pixels[] = [];
-  for await (const image of decoded(folder, files, sharp, skipped, channels)) {
+  for await (const image of decoded(folder, files, sharp, wanted)) {
     images.push(image);
     if (images.length < samplesInPart(image.data.length)) continue;
     yield samplesOf(images, channels);
@@ -58,7 +63,12 @@ const firstPart = (file: string) => file.slice(0, file.indexOf(sep));
 async function imagesIn(folder: string): Promise<{ files: string[]; labelNames: string[] }> {
   const found: string[][] = [];
   for (const entry of await readdir(folder).catch(refuse(folder))) {
-    const isFolder = (await stat(join(folder, entry)).catch(refuse(join(folder, entry)))).isDirectory();
+    if (entry.startsWith(".")) continue;
+    // A link to nowhere is a file that cannot be read.
+    const isFolder = await stat(join(folder, entry)).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
     const inside = isFolder ? await readdir(join(folder, entry), { recursive: true }).catch(refuse(folder)) : [];
     found.push(isFolder ? inside.map((name) => join(entry, name)) : [entry]);
   }
@@ -92,19 +102,18 @@ async function sharpOr(load: LoadSharp): Promise<Sharp> {
   return sharp;
 }
 
-/** Images of the size of the first that is read, RGB, one after the other; others are errors, or go to `skipped`. */
+/** Images of one size, RGB, one after the other; others are errors, or go to `skipped`. */
 async function* decoded(
   folder: string,
   files: readonly string[],
   sharp: Sharp,
-  skipped?: Skipped[],
-  channels = 3,
+  { channels, size, skipped }: FolderImages = { channels: 3 },
 ): AsyncGenerator<Pixels> {
-  let first: { readonly name: string; readonly width: number; readonly height: number } | undefined;
+  let like = size && { height: size[0], width: size[1], as: "" };
   const refusal = (name: string, { data, width, height }: Pixels): SubspanError | undefined => {
-    first ??= { name: basename(name), width, height };
-    if (width !== first.width || height !== first.height)
-      return invalid(name, `${width}x${height} pixels, expected ${first.width}x${first.height} as in ${first.name}`);
+    like ??= { width, height, as: ` as in ${basename(name)}` };
+    if (width !== like.width || height !== like.height)
+      return invalid(name, `${width}x${height} pixels, expected ${like.width}x${like.height}${like.as}`);
     return channels === 1 && !isGrey(data) ? invalid(name, "has colours, expected a grey picture") : undefined;
   };
   for (let i = 0; i < files.length; i += DECODED_AT_ONCE) {

@@ -4,4 +4,12 @@ export { type Dataset, type Skipped, subset } from "./dataset.ts";
 export type { NpyArray } from "./npy.ts";
 export { npzColumns, readNpz, writeNpz, writeNpzColumns } from "./npz.ts";
 export { parquetGroups } from "./parquet.ts";
-export { loadSource, openSource, type SampleStream, type SourceOptions, type Survey, survey } from "./source.ts";
+export {
+  loadSource,
+  openSource,
+  type SampleStream,
+  type SourceOptions,
+  type StreamOptions,
+  type Survey,
+  survey,
+} from "./source.ts";

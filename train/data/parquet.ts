@@ -35,11 +35,11 @@ export async function loadParquet(path: string): Promise<Content> {
 /**
  * The samples of `loadParquet`, a part a row group.
  *
- * @param labels - takes the labels.
+ * @param labels - takes the labels; without it they are looked at only.
  * @param patience - milliseconds that reading may take for which there is no reason.
  * @throws {SubspanError} as it.
  */
-export async function* parquetParts(path: string, labels: string[] = [], patience?: number): AsyncGenerator<Samples> {
+export async function* parquetParts(path: string, labels?: string[], patience?: number): AsyncGenerator<Samples> {
   let widths: readonly number[] | undefined;
   for await (const { start, group } of groups(path, (names) => checkedNames(path, names), patience)) {
     const of = (name: string) => group.get(name) as Column;
@@ -49,7 +49,10 @@ export async function* parquetParts(path: string, labels: string[] = [], patienc
     const n = of(features[0] as string).length;
     const table = new Table(path, features, widths, start, n);
     for (const [i, name] of features.entries()) table.put(i, of(name));
-    if (label !== undefined) for (let i = 0; i < n; i++) labels.push(labelOf(path, of(label)[i], start + i));
+    for (let i = 0; label !== undefined && i < n; i++) {
+      const value = labelOf(path, of(label)[i], start + i);
+      labels?.push(value);
+    }
     yield { kind: "features", data: table.data, shape: [n, table.width] };
   }
 }

@@ -10,7 +10,7 @@ import { ByteReader, invalid, readBytes, streamed, unreadable } from "./bytes.ts
 import { csvParts, loadCsv } from "./csv.ts";
 import { type Content, type Dataset, dataset, type Skipped } from "./dataset.ts";
 import { DIGITS, loadDigits } from "./digits.ts";
-import { folderParts, loadFolder } from "./folder.ts";
+import { type FolderImages, folderParts, loadFolder } from "./folder.ts";
 import { idxParts, loadIdx, looksLikeIdx } from "./idx.ts";
 import { decodeNpy, NpyRows } from "./npy.ts";
 import { decodeNpz, openNpz } from "./npz.ts";
@@ -26,6 +26,8 @@ export interface StreamOptions {
   readonly channels?: 1 | 3;
   /** Whether image files of a folder that cannot be read are left out and told of, and the rest goes on. */
   readonly skip?: boolean;
+  /** Height and width of all images of a folder; unless given, those of the first that can be read. */
+  readonly size?: readonly [height: number, width: number];
 }
 
 /** A source that is read in parts, each time anew: memory is that of a part, of a Parquet file that of a row group. */
@@ -71,10 +73,10 @@ export async function loadSource(source: string, { clusters = 1 }: SourceOptions
  */
 export async function openSource(
   source: string,
-  { channels = 3, skip = false }: StreamOptions = {},
+  { channels = 3, skip = false, size }: StreamOptions = {},
 ): Promise<SampleStream> {
   const skipped: Skipped[] = [];
-  const { name, parts } = await opened(source, channels, skip ? skipped : undefined);
+  const { name, parts } = await opened(source, { channels, skipped: skip ? skipped : undefined, size });
   async function* counted() {
     skipped.length = 0;
     let n = 0;
@@ -89,8 +91,7 @@ export async function openSource(
 
 async function opened(
   source: string,
-  channels: 1 | 3,
-  skipped: Skipped[] | undefined,
+  images: FolderImages,
 ): Promise<{ name: string; parts: () => AsyncIterable<Samples> | Iterable<Samples> }> {
   if (isDigits(source)) {
     const { name, samples } = await loadDigits(source);
@@ -98,7 +99,7 @@ async function opened(
   }
   const { path, labels, kind } = await found(source);
   const name = basename(resolve(path));
-  if (kind === "folder") return { name, parts: () => folderParts(path, channels, skipped) };
+  if (kind === "folder") return { name, parts: () => folderParts(path, images) };
   const parts = labels === undefined ? (await readerOf(path)).parts : () => idxParts(path, labels);
   return { name, parts: () => parts(path) };
 }
@@ -114,7 +115,9 @@ export async function survey(source: SampleStream, signal?: AbortSignal): Promis
     samples += shape[0];
     what = `${kind} [${shape.slice(1)}]`;
   }
-  return { samples, fingerprint: hash.update(what).digest("hex"), skipped: [...source.skipped] };
+  const skipped = [...source.skipped];
+  hash.update(`${what} without ${skipped.map(({ index }) => index)}`); // samples go by their places among all files
+  return { samples, fingerprint: hash.digest("hex"), skipped };
 }
 
 async function load(source: string): Promise<Dataset> {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -225,6 +225,17 @@ describe("a folder of images in parts", () => {
       "SOURCE_INVALID photos/2.png: has colours, expected a grey picture",
     );
   });
+});
+
+test("links to nowhere: hidden ones are passed over, images are left out by name", async () => {
+  await mkdir(join(folder, "links"));
+  const pixel = sharp({ create: { width: 2, height: 2, channels: 3, background: "red" } });
+  await put("links/1.png", await pixel.png().toBuffer());
+  await symlink("nobody@host.1:2", join(folder, "links/.#notes.txt"));
+  await symlink("/gone", join(folder, "links/2.png"));
+  const { samples, skipped } = await survey(await openSource(join(folder, "links"), { skip: true }));
+  expect([samples, skipped.map(({ index }) => index)]).toEqual([1, [1]]);
+  expect(await refusal(join(folder, "links"))).toBe("SOURCE_MISSING links/2.png: no such file or folder");
 });
 
 describe("columns of a .npz archive", () => {

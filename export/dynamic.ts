@@ -128,7 +128,8 @@ function line(points: readonly (readonly [size: number, value: number])[]): Line
   const [[size, value], [otherSize, other]] = points as [[number, number], [number, number]];
   const slope = (other - value) / (otherSize - size);
   const offset = value - slope * size;
-  const isOne = Number.isInteger(slope) && points.every(([at, value]) => value === slope * at + offset);
+  const isWhole = Number.isInteger(slope) && Number.isInteger(offset);
+  const isOne = isWhole && points.every(([at, value]) => value === slope * at + offset);
   return isOne ? [slope, offset] : undefined;
 }
 

@@ -88,7 +88,7 @@ async function run(context: CommandContext): Promise<void> {
   }
 }
 
-/** Trains, and says how to go on if it is stopped, or the disk is full. */
+/** Trains, and says how to go on if it is stopped, or the disk is full, where there is a run to go on with. */
 export async function resumable<T>(folder: string, program: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -160,6 +160,7 @@ describe("what depends on the batch in another way is refused", () => {
 
   test("a number that is not linear in the batch", () => {
     expect(refusal(of((x) => tf.mul(x, 1 / x.shape[0])))).toMatch(/node Mul_\d+ .*not linear/);
+    expect(refusal(of((x) => tf.mul(x, x.shape[0] + 0.5)))).toMatch(/node Mul_\d+ .*not linear/);
     // Two points always lie on a line, a square's too.
     expect(refusal(of((x) => tf.mul(x, x.shape[0] ** 2)))).toMatch(/node Mul_\d+ .*not linear/);
     expect(refusal(of((x) => tf.reshape(tf.matMul(x, x, false, true), [x.shape[0] ** 2, 1, 1])))).toMatch(/not linear/);

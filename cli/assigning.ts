@@ -1,4 +1,5 @@
 import { SubspanError } from "../runtime/errors.ts";
+import type { GraphManifest } from "../runtime/manifest.ts";
 import { type DeviceRequest, loadClusterer, type Precision, type Samples } from "../runtime/node.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import { type Columns, joinedColumns } from "./label-files.ts";
@@ -30,6 +31,13 @@ export async function openClusterer(bundle: string, options: Options, reporter: 
       `running on ${info.device}: ${info.failures.map(({ device, reason }) => `${device}: ${reason}`).join("; ")}`,
     );
   return clusterer;
+}
+
+/** What a folder's images have to be for a bundle that takes images. */
+export function imagesFor({ input: { kind, shape } }: GraphManifest) {
+  if (kind !== "images") return undefined;
+  const [, height, width, channels] = shape as [string, number, number, number];
+  return { size: [height, width], channels: channels === 1 ? 1 : 3 } as const;
 }
 
 export interface AssignRange {

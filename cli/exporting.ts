@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import type { Precision } from "../runtime/bundle.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { checkSameData, type Dataset, exportRun, type Run } from "../train/index.ts";
+import type { Options } from "./options.ts";
 import type { Reporter } from "./progress.ts";
 import { duration } from "./text.ts";
 
@@ -18,6 +19,12 @@ export interface ExportRequest {
   readonly reporter: Reporter;
   readonly program: string;
 }
+
+/** For a run's own source, which is as it was typed where training was started. */
+export const movedSource = (options: Options) => (error: unknown) => {
+  if (options.has("data") || !(error instanceof SubspanError) || error.code !== "SOURCE_MISSING") throw error;
+  throw new SubspanError("SOURCE_MISSING", `${error.message}; --data says where the run's samples are now`);
+};
 
 /** Exports a finished run. @throws {SubspanError} RUN_INVALID if it is not finished, or was trained on other samples. */
 export async function exportFinished(run: Run, dataset: Dataset, request: ExportRequest) {

@@ -55,6 +55,12 @@ export class Options {
     return this.#values.has(name);
   }
 
+  /** @throws {SubspanError} USAGE if one of these is there; `what` is what they are not for. */
+  refuse(names: readonly string[], what: string): void {
+    const other = names.find((name) => this.has(name));
+    if (other !== undefined) throw usage(`--${other} is not for ${what}`);
+  }
+
   /** An option that may come more than once. */
   list(name: string): readonly string[] {
     return this.#values.get(name) ?? [];

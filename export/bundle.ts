@@ -105,7 +105,10 @@ export async function checkDestination(out: string, overwrite: boolean): Promise
   const problem = found.isDirectory() ? await notABundle(out) : found.isFile() ? await notAnArchive(out) : kind(found);
   if (problem !== undefined) throw refused(out, `is not a bundle (${problem}) and stays; choose another place`);
   if (!overwrite)
-    throw refused(out, "there is a bundle already; say that it may be overwritten, or choose another place");
+    throw refused(
+      out,
+      "there is a bundle already; overwrite it by --overwrite (overwrite: true), or choose another place",
+    );
 }
 
 const kind = (found: { isDirectory(): boolean; isFile(): boolean }) =>

@@ -1,5 +1,5 @@
 import { checkAborted } from "./abort.ts";
-import { SubspanError } from "./errors.ts";
+import { kindOf, SubspanError, within } from "./errors.ts";
 import { checkGraph, GRAPH_LIMITS, type GraphSummary, type GraphValue } from "./graph-check.ts";
 import { type GraphManifest, graphManifest, type ManifestFile, parseJson, parseManifest } from "./manifest.ts";
 
@@ -60,6 +60,8 @@ type ExpectedFile = Pick<ManifestFile, "path"> & Partial<ManifestFile>;
 
 /** A bundle with a checked manifest. What its `read` answers has the size and hash the manifest says. */
 export interface ListedBundle {
+  /** For messages: where it came from. */
+  readonly origin: string;
   readonly manifest: GraphManifest;
   /** Empty for a bare graph. */
   readonly files: readonly ManifestFile[];
@@ -99,37 +101,44 @@ export async function listBundle(
   const where = `${source.origin}: manifest.json`;
   const text = decode(await readChecked(source, { path: "manifest.json", ...(sha256 && { sha256 }) }), where);
   checkAborted(signal);
-  const { files, ...manifest } = parseManifest(parseJson(text, where));
+  const json = parseJson(text, where);
+  const { files, ...manifest } = within(source.origin, () => parseManifest(json));
   const read = async (path: string) => {
     const file = files.find((entry) => entry.path === path);
     return file === undefined ? missing(`${source.origin}: the manifest names no ${path}`) : readChecked(source, file);
   };
-  return { manifest, files, read };
+  return { origin: source.origin, manifest, files, read };
 }
 
 /** Reads and checks a graph of a bundle, unless it is there already. @throws {SubspanError} as openBundle. */
 export async function openGraph(bundle: ListedBundle & Partial<Bundle>, asked?: Precision): Promise<Bundle> {
-  const { manifest, dtype: there = "fp32" } = bundle;
+  const { origin, manifest, dtype: there = "fp32" } = bundle;
   const dtype = asked ?? there;
   if (bundle.model && dtype === there) return bundle as Bundle;
   const path = dtype === "fp32" ? "model.onnx" : `model.${dtype}.onnx`;
   const model = await bundle.read(path);
-  const graph = checkGraph(model);
-  const inside = graphManifest(graph);
-  const names = Object.keys({ ...inside, ...manifest }) as (keyof GraphManifest)[];
-  const differs = names.find((name) => JSON.stringify(manifest[name]) !== JSON.stringify(inside[name]));
-  if (differs !== undefined) throw invalid(`${path}: ${differs} is not what the graph's own manifest says`);
-  checkSignature(graph, manifest);
+  const graph = within(`${origin}: ${path}`, () => {
+    const graph = checkGraph(model);
+    const inside = graphManifest(graph);
+    const names = Object.keys({ ...inside, ...manifest }) as (keyof GraphManifest)[];
+    const differs = names.find((name) => JSON.stringify(manifest[name]) !== JSON.stringify(inside[name]));
+    if (differs !== undefined) throw invalid(`${differs} is not what the graph's own manifest says`);
+    checkSignature(graph, manifest);
+    return graph;
+  });
   return { ...bundle, model, graph, dtype };
 }
 
 /** Opens a bare graph: its manifest is inside, and it has no other files. @throws {SubspanError} as openBundle. */
-export function openModel(model: Uint8Array): Bundle {
-  const graph = checkGraph(model);
-  const manifest = graphManifest(graph);
-  checkSignature(graph, manifest);
-  const read = async (path: string) => missing(`${path}: a bare graph has no other files`);
-  return { manifest, files: [], model, graph, read };
+export function openModel(model: Uint8Array, origin = "the graph"): Bundle {
+  const { graph, manifest } = within(origin, () => {
+    const graph = checkGraph(model);
+    const manifest = graphManifest(graph);
+    checkSignature(graph, manifest);
+    return { graph, manifest };
+  });
+  const read = async (path: string) => missing(`${origin}: a bare graph has no other files, asked for ${path}`);
+  return { origin, manifest, files: [], model, graph, read };
 }
 
 /** The bundle in a stored zip, or a bare graph, told apart by how the bytes begin. @throws {SubspanError} as openBundle. */
@@ -140,11 +149,28 @@ export async function listBytes(
 ): Promise<ListedBundle> {
   const { sha256, ...rest } = options;
   await checkFile(bytes, { path: "the file", ...(sha256 && { sha256 }) }, origin);
-  if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes);
+  if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes, origin);
   const { readZip } = await import("./zip.ts"); // a browser that opens a folder never loads it
-  const files = readZip(bytes);
+  const files = within(origin, () => readZip(bytes));
   const read = async (path: string) => files.get(path) ?? missing(`${origin}: has no ${path}`);
   return listBundle({ origin, read }, rest);
+}
+
+/** What can be given in place of a path or URL. */
+export type BundleInMemory = Uint8Array | ArrayBuffer | Blob | ListedBundle;
+
+/** Bytes of a bundle, or what was listed before. @throws {SubspanError} USAGE for anything else; as openBundle. */
+export async function listInMemory(
+  source: BundleInMemory,
+  options: Omit<ReadOptions, "dtype"> = {},
+): Promise<ListedBundle> {
+  if (source instanceof Blob)
+    return listBytes(new Uint8Array(await source.arrayBuffer()), (source as Partial<File>).name || "file", options);
+  if (source instanceof ArrayBuffer) return listBytes(new Uint8Array(source), "bundle", options);
+  if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
+  if (typeof source?.read === "function" && typeof source.manifest === "object") return source;
+  const expected = "the path or URL of a bundle, its bytes, or what readBundle answered";
+  throw new SubspanError("USAGE", `expected ${expected}, got ${kindOf(source)}`);
 }
 
 /** What a URL names: `*.onnx`, `*.subspan`, or the folder of a bundle. @throws {SubspanError} as openBundle. */

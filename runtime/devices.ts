@@ -44,7 +44,8 @@ export async function walkLadder<T>(
     }
   }
   const reasons = failures.map(({ device, reason }) => `${device}: ${reason}`).join("; ");
-  throw new SubspanError("DEVICE_UNAVAILABLE", `no device for "${request}"${strict ? ", strictly" : ""}: ${reasons}`);
+  const which = strict && request !== "auto" ? `${request}, and no other was allowed` : `"${request}"`;
+  throw new SubspanError("DEVICE_UNAVAILABLE", `no device for ${which}: ${reasons}`);
 }
 
 function rungs(request: DeviceRequest, strict: boolean, ladder: readonly Device[]): readonly Device[] {

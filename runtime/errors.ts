@@ -50,3 +50,19 @@ export class SubspanError extends Error {
     this.code = code;
   }
 }
+
+/** What `read` answers; what it refuses begins with the place. @throws {SubspanError} as `read`. */
+export function within<T>(place: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof SubspanError)) throw error;
+    throw new SubspanError(error.code, `${place}: ${error.message}`, { cause: error });
+  }
+}
+
+/** A value of the wrong kind, in words. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return typeof value === "object" ? value.constructor?.name || "an object" : `a ${typeof value}`;
+}

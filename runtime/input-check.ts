@@ -1,4 +1,4 @@
-import { SubspanError } from "./errors.ts";
+import { kindOf, SubspanError } from "./errors.ts";
 import type { ManifestInput } from "./manifest.ts";
 
 /** How many samples a shape holds; nothing if it holds none such. The channel axis of grey images may be left out. */
@@ -23,7 +23,7 @@ export function badNumber(
   at: number,
 ): SubspanError {
   const size = shape.slice(1).reduce<number>((a, b) => a * Number(b), 1);
-  const what = typeof got === "number" ? String(got) : describe(got);
+  const what = typeof got === "number" ? String(got) : kindOf(got);
   const where = `element ${at % size} of sample ${Math.floor(at / size)}`;
   return new SubspanError(code, `${name}: expected ${expected}, got ${what} as ${where}`);
 }
@@ -34,9 +34,4 @@ export function mismatch(
   got: string,
 ): SubspanError {
   return new SubspanError(code, `${name}: expected [${shape.join(", ")}] ${dtype}, got ${got}`);
-}
-
-export function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  return typeof value === "object" ? value.constructor?.name || "an object" : `a ${typeof value}`;
 }

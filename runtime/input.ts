@@ -1,5 +1,5 @@
-import { SubspanError } from "./errors.ts";
-import { badNumber, countSamples, describe, mismatch } from "./input-check.ts";
+import { kindOf, SubspanError } from "./errors.ts";
+import { badNumber, countSamples, mismatch } from "./input-check.ts";
 import type { ManifestInput } from "./manifest.ts";
 import { type Batch, isPixels, type NestedInput, type PixelInput, type Pixels, zeros } from "./samples.ts";
 
@@ -54,7 +54,9 @@ export class InputReader<Encoded> {
     }
     const parts: Batch[] = [];
     for (let from = 0; from < input.length; from += DECODERS)
-      parts.push(...(await Promise.all(input.slice(from, from + DECODERS).map((one, i) => this.#item(one, from + i)))));
+      parts.push(
+        ...(await Promise.all(Array.from(input.slice(from, from + DECODERS), (one, i) => this.#item(one, from + i)))),
+      );
     return this.join(parts);
   }
 
@@ -93,12 +95,12 @@ export class InputReader<Encoded> {
       if (Array.isArray(shape)) return this.#array({ data, shape });
       if (Number.isInteger(width) && data.length === width * height * 4) return this.#pixels(input);
     }
-    if (isPlain(input)) throw mismatch(this.#input, "DTYPE_MISMATCH", describe(input));
+    if (isPlain(input)) throw mismatch(this.#input, "DTYPE_MISMATCH", kindOf(input));
     return this.#pixels(input as Encoded);
   }
 
   async #pixels(image: PixelInput | Encoded): Promise<Batch> {
-    if (this.#input.kind !== "images") throw mismatch(this.#input, "DTYPE_MISMATCH", describe(image));
+    if (this.#input.kind !== "images") throw mismatch(this.#input, "DTYPE_MISMATCH", kindOf(image));
     const { data } = await this.#decode(image, this.#sample as unknown as Pixels["shape"]);
     return { data, count: 1, own: true };
   }

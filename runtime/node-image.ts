@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Sharp, SharpOptions } from "sharp";
-import { SubspanError } from "./errors.ts";
+import { kindOf, SubspanError } from "./errors.ts";
 import { checkImageHeader } from "./image-header.ts";
 import { decodePlainPng } from "./node-png.ts";
 import { fromRgba, MAX_PIXELS, tooLarge } from "./pixels.ts";
@@ -8,8 +8,8 @@ import { isPixels, type PixelInput, type Pixels } from "./samples.ts";
 
 type SharpModule = (input: Uint8Array, options: SharpOptions) => Sharp;
 
-/** What Node decodes: the path of an image file, or its bytes. */
-export type EncodedImage = string | URL | Uint8Array;
+/** What Node decodes: the path or file URL of an image file, or its bytes. */
+export type EncodedImage = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 /**
  * Decodes an image file with the optional package `sharp`, any format it reads, turned upright, sRGB, 8 bits a channel, and
@@ -22,8 +22,7 @@ export type EncodedImage = string | URL | Uint8Array;
  */
 export async function decodeImage(image: EncodedImage | PixelInput, shape: Pixels["shape"]): Promise<Pixels> {
   if (isPixels(image)) return fromRgba(image, shape);
-  const name = image instanceof Uint8Array ? `an image of ${image.length} bytes` : String(image);
-  const bytes = image instanceof Uint8Array ? image : await read(image);
+  const { name, bytes } = await encoded(image);
   checkImageHeader(bytes, name);
   const plain = decodePlainPng(bytes);
   if (plain !== undefined) return fromRgba(plain, shape);
@@ -44,11 +43,23 @@ export async function decodeImage(image: EncodedImage | PixelInput, shape: Pixel
   }
 }
 
+async function encoded(image: EncodedImage): Promise<{ name: string; bytes: Uint8Array }> {
+  if (typeof image === "string" || image instanceof URL) return { name: String(image), bytes: await read(image) };
+  const of = image instanceof Blob ? await image.arrayBuffer() : image;
+  if (!(of instanceof ArrayBuffer || of instanceof Uint8Array)) {
+    const what = "expected an image's path, file URL or bytes, or its pixels with their width and height";
+    throw new SubspanError("DTYPE_MISMATCH", `${what}, got ${kindOf(image)}`);
+  }
+  const bytes = of instanceof ArrayBuffer ? new Uint8Array(of) : of;
+  return { name: (image as Partial<File>).name || `an image of ${bytes.length} bytes`, bytes };
+}
+
 async function read(path: string | URL): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readFile(typeof path === "string" && path.startsWith("file:") ? new URL(path) : path);
   } catch (cause) {
-    throw new SubspanError("SOURCE_MISSING", `${path}: ${(cause as Error).message}`, { cause });
+    const hint = /^https?:/.test(String(path)) ? "expected a file; give the bytes that fetch gets" : undefined;
+    throw new SubspanError("SOURCE_MISSING", `${path}: ${hint ?? (cause as Error).message}`, { cause });
   }
 }
 

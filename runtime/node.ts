@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import {
   type Bundle,
+  type BundleInMemory,
   type ListedBundle,
   listBundle,
   listBytes,
+  listInMemory,
   listUrl,
   openGraph,
   type ReadOptions,
@@ -35,13 +37,13 @@ export interface LoadOptions extends CommonLoadOptions {
 /**
  * Opens a clusterer with onnxruntime-node.
  *
- * @param source - a bundle's folder, `.subspan` or `.onnx`: a path, a file or http(s) URL, its bytes, or what
- *   `readBundle` or `readManifest` answered. Nothing of it runs, and nothing outside it is read.
+ * @param source - a bundle's folder, `.subspan` or `.onnx`: a path, a file or http(s) URL, its bytes (also as a
+ *   Blob or ArrayBuffer), or what `readBundle` or `readManifest` answered. Nothing of it runs, and nothing outside it is read.
  * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, BUNDLE_VERSION, BUNDLE_TRUNCATED, GRAPH_INVALID,
- *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED.
+ *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED; USAGE for options and sources of another kind.
  */
 export async function loadClusterer(
-  source: string | URL | Uint8Array | ListedBundle,
+  source: string | URL | BundleInMemory,
   options: LoadOptions = {},
 ): Promise<Clusterer<EncodedImage>> {
   return openClusterer(await readManifest(source, options), options, {
@@ -52,17 +54,16 @@ export async function loadClusterer(
 }
 
 /** Reads and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
-export async function readBundle(source: string | URL | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
+export async function readBundle(source: string | URL | BundleInMemory, options: ReadOptions = {}): Promise<Bundle> {
   return openGraph(await readManifest(source, options), options.dtype);
 }
 
 /** Reads and checks a bundle's manifest, and none of its graphs. @throws {SubspanError} as `readBundle`. */
 export async function readManifest(
-  source: string | URL | Uint8Array | ListedBundle,
+  source: string | URL | BundleInMemory,
   options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
-  if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
-  if (typeof source !== "string" && !(source instanceof URL)) return source;
+  if (typeof source !== "string" && !(source instanceof URL)) return listInMemory(source, options);
   const url = source instanceof URL || /^(https?|file):/.test(source) ? new URL(source) : undefined;
   if (url !== undefined && url.protocol !== "file:") return listUrl(url, options);
   const path = url === undefined ? String(source) : fileURLToPath(url);
@@ -90,10 +91,10 @@ async function openOn(setup: EngineSetup, { worker = false }: LoadOptions): Prom
 }
 
 async function openInWorker(setup: EngineSetup): Promise<Pick<OpenedEngine<EncodedImage>, "engine" | "decode">> {
-  const engine = await RemoteEngine.open<string | Uint8Array>(startWorker(), setup);
+  const engine = await RemoteEngine.open<Exclude<EncodedImage, URL>>(startWorker(), setup);
   return {
     engine,
-    decode: (image, shape) => engine.decode(image instanceof URL ? fileURLToPath(image) : image, shape),
+    decode: (image, shape) => engine.decode(image instanceof URL ? image.href : image, shape),
   };
 }
 

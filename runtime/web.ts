@@ -1,8 +1,9 @@
 import {
   type Bundle,
+  type BundleInMemory,
   type ReadOptions as CommonReadOptions,
   type ListedBundle,
-  listBytes,
+  listInMemory,
   listUrl,
   openGraph,
 } from "./bundle.ts";
@@ -51,10 +52,10 @@ const WEB_LADDER: readonly Device[] = ["webgpu", "wasm"];
  * @param source - a bundle's folder, `.subspan` or `.onnx`: a URL (relative to the page), a File, bytes, or what
  *   `readBundle` or `readManifest` answered. Samples never leave the page.
  * @throws {SubspanError} BUNDLE_MISSING, BUNDLE_INVALID, BUNDLE_VERSION, BUNDLE_TRUNCATED, GRAPH_INVALID,
- *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED.
+ *   GRAPH_REFUSED, DEVICE_UNAVAILABLE or INTERRUPTED; USAGE for options and sources of another kind.
  */
 export async function loadClusterer(
-  source: string | URL | Blob | Uint8Array | ListedBundle,
+  source: string | URL | BundleInMemory,
   options: LoadOptions = {},
 ): Promise<Clusterer<WebImage>> {
   return openClusterer(await readManifest(source, options), options, {
@@ -65,7 +66,7 @@ export async function loadClusterer(
 }
 
 /** Fetches and checks a bundle without opening it. @throws {SubspanError} as `loadClusterer`, but for devices. */
-export async function readBundle(source: string | URL | Blob | Uint8Array, options: ReadOptions = {}): Promise<Bundle> {
+export async function readBundle(source: string | URL | BundleInMemory, options: ReadOptions = {}): Promise<Bundle> {
   return openGraph(await readManifest(source, options), options.dtype);
 }
 
@@ -75,12 +76,10 @@ export async function readBundle(source: string | URL | Blob | Uint8Array, optio
  * @throws {SubspanError} as `readBundle`.
  */
 export async function readManifest(
-  source: string | URL | Blob | Uint8Array | ListedBundle,
+  source: string | URL | BundleInMemory,
   options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
-  if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
-  if (source instanceof Blob) return listBytes(new Uint8Array(await source.arrayBuffer()), "file", options);
-  if (typeof source !== "string" && !(source instanceof URL)) return source;
+  if (typeof source !== "string" && !(source instanceof URL)) return listInMemory(source, options);
   return listUrl(new URL(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
 }
 

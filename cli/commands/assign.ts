@@ -1,8 +1,7 @@
 import { sha256 } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
-import type { GraphManifest } from "../../runtime/manifest.ts";
-import { openSource, type Skipped, type StreamOptions, type Survey, survey } from "../../train/data/index.ts";
-import { assignParts, CLUSTERER_OPTIONS, type OpenClusterer, openClusterer } from "../assigning.ts";
+import { openSource, type Skipped, type Survey, survey } from "../../train/data/index.ts";
+import { assignParts, CLUSTERER_OPTIONS, imagesFor, type OpenClusterer, openClusterer } from "../assigning.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { type Columns, labelFormat, refuseToReplace } from "../label-files.ts";
 import { shardOf } from "../options.ts";
@@ -89,13 +88,6 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
   } finally {
     reporter.close();
   }
-}
-
-/** What a folder's images have to be for a bundle. */
-function imagesFor({ input: { kind, shape } }: GraphManifest): StreamOptions {
-  if (kind !== "images") return {};
-  const [, height, width, channels] = shape as [string, number, number, number];
-  return { size: [height, width], channels: channels === 1 ? 1 : 3 };
 }
 
 /** @throws {SubspanError} SOURCE_INVALID where files were left out, once they are named. */

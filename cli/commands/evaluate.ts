@@ -3,7 +3,7 @@ import { z } from "zod";
 import { SubspanError } from "../../runtime/errors.ts";
 import type { NumberArray } from "../../runtime/samples.ts";
 import { auroc, type Dataset, expectedCalibrationError, loadSource, nearestLabels } from "../../train/index.ts";
-import { assignSamples, CLUSTERER_OPTIONS, type OpenClusterer, openClusterer } from "../assigning.ts";
+import { assignSamples, CLUSTERER_OPTIONS, imagesFor, type OpenClusterer, openClusterer } from "../assigning.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { createReporter, type Reporter } from "../progress.ts";
 import { classNames, fitMap, type NamedMap, NMI_MEANS, purityOf, type Scores, scoresOf } from "../scores.ts";
@@ -56,6 +56,7 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
   if (seen !== undefined && file !== undefined) throw new SubspanError("USAGE", "--seen and --map: choose one");
   const nmiMean = options.choice("nmi", NMI_MEANS) ?? NMI_MEANS[0];
   const given = file === undefined ? undefined : await readMap(file);
+  const mappedOn = file ?? seen ?? source;
   const batchSize = options.integer("batch-size", 1) ?? 256;
   const json = options.has("json");
   const reporter = createReporter(io, json);
@@ -65,15 +66,16 @@ async function run({ args, options, io, signal }: CommandContext): Promise<void>
       const work = { clusterer, batchSize, signal, reporter, latents: seen !== undefined };
       const own = await labelled(source, work);
       const ofSeen = seen === undefined ? undefined : await labelled(seen, work);
-      const others = outliers === undefined ? undefined : await assigned(await loadSource(outliers), work);
+      const others = outliers === undefined ? undefined : await assigned(await read(outliers, work), work);
       const map = given ?? fitMap((ofSeen ?? own).label, (ofSeen ?? own).truth);
+      checkMap(map, { clusters: clusterer.info.clusters, truth: own.truth, mappedOn, source });
       const evaluation: Evaluation = {
         ...scored(own, map, nmiMean),
         ...(ofSeen && { nearest: await byNearest(own, ofSeen, map) }),
         ...(others && {
           novelty: { auroc: auroc(own.novelty, others.novelty), outliers: outliers ?? "", count: others.label.length },
         }),
-        mappedOn: file ?? seen ?? source,
+        mappedOn,
         map,
       };
       reporter.close();
@@ -94,12 +96,17 @@ interface Work {
   readonly latents: boolean;
 }
 
+const read = (source: string, { clusterer }: Work): Promise<Dataset> => {
+  const images = imagesFor(clusterer.info.manifest);
+  return loadSource(source, images && { images });
+};
+
 const assigned = ({ samples }: Dataset, { clusterer, ...range }: Work) => assignSamples(clusterer, samples, range);
 
 type Labelled = Awaited<ReturnType<typeof labelled>>;
 
 async function labelled(source: string, work: Work) {
-  const dataset = await loadSource(source);
+  const dataset = await read(source, work);
   const truth = classNames(dataset);
   return { truth, ...(await assigned(dataset, work)) };
 }
@@ -136,6 +143,34 @@ async function readMap(file: string): Promise<NamedMap> {
     const wrong = cause instanceof z.ZodError ? 'expected {"0": "class", ...}' : (cause as Error).message;
     throw new SubspanError("USAGE", `--map ${file}: ${wrong}`, { cause });
   }
+}
+
+/**
+ * A map is of this bundle's clusters, and of classes that the source has: else every score by it is 0.
+ *
+ * @throws {SubspanError} USAGE.
+ */
+function checkMap(
+  map: NamedMap,
+  of: {
+    readonly clusters: number;
+    readonly truth: readonly string[];
+    readonly mappedOn: string;
+    readonly source: string;
+  },
+): void {
+  const { clusters, truth, mappedOn, source } = of;
+  const other = Object.keys(map).find((cluster) => Number(cluster) >= clusters);
+  if (other !== undefined)
+    throw new SubspanError("USAGE", `${mappedOn}: names cluster ${other}, expected clusters 0 to ${clusters - 1}`);
+  const classes = new Set(truth);
+  const named = [...new Set(Object.values(map))];
+  if (named.some((name) => classes.has(name))) return;
+  const some = (names: readonly string[]) => `${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}`;
+  throw new SubspanError(
+    "USAGE",
+    `no class that ${mappedOn} names (${some(named)}) is one of ${source} (${some([...classes])}): ACC would be 0`,
+  );
 }
 
 function evaluationTable(evaluation: Evaluation): string {

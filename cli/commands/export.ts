@@ -1,18 +1,22 @@
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ParityReport } from "../../export/index.ts";
+import type { Target } from "../../export/targets/index.ts";
 import type { Precision } from "../../runtime/bundle.ts";
 import { SubspanError } from "../../runtime/errors.ts";
 import { packageVersion } from "../../runtime/node-version.ts";
-import { loadSource, readRun } from "../../train/index.ts";
-import type { Command, CommandContext, Io } from "../command.ts";
-import { exportFinished } from "../exporting.ts";
+import { loadSource, type Run, readRun } from "../../train/index.ts";
+import type { Command, CommandContext } from "../command.ts";
+import { exportFinished, movedSource } from "../exporting.ts";
 import type { Options } from "../options.ts";
-import { createReporter } from "../progress.ts";
+import { createReporter, type Reporter } from "../progress.ts";
 import { checkSite, type SiteRequest, writeSite } from "../site.ts";
 import { TARGET_NAMES, writeTarget } from "../targets.ts";
 import { duration, pairs, percent, size, table } from "../text.ts";
 
+/** What goes with a bundle that is made of a run, besides --out, and with targets. */
+const OF_BUNDLES = ["data", "precision", "unseen", "int8-activations", "parts", "with-coefficients", "overwrite"];
+const OF_TARGETS = ["storage", "image"];
 const PRECISIONS = ["fp32", "fp16", "int8"] as const satisfies readonly Precision[];
 
 export const exportCommand: Command = {
@@ -44,72 +48,92 @@ export const exportCommand: Command = {
   run,
 };
 
-async function run({ args, options, io, signal, program }: CommandContext): Promise<void> {
+async function run(context: CommandContext): Promise<void> {
+  const { args, options } = context;
   const [folder = ""] = args;
+  const target = options.choice("target", TARGET_NAMES);
+  if (target !== undefined) return exportTarget(target, folder, context);
+  const web = options.text("web");
+  if (web === undefined && options.has("force")) throw new SubspanError("USAGE", "--force is for --web alone");
+  const site = web === undefined ? undefined : { out: web, force: options.has("force") };
+  const isMade = site !== undefined && (await isBundle(folder));
+  if (isMade) options.refuse(["out", ...OF_BUNDLES, ...OF_TARGETS], "the site of a bundle");
+  if (site !== undefined) await checkSite(site);
+  if (site === undefined || !isMade) return exportBundle(folder, site, context);
+  await printSite(await writeSite(folder, site), site, context);
+}
+
+async function exportTarget(target: Target, bundle: string, { options, io }: CommandContext): Promise<void> {
+  options.refuse([...OF_BUNDLES, "web", "force"], `--target ${target}: it is made of a bundle as it is`);
+  const out = options.required("out", target);
+  const image = options.text("image") ?? `subspan:${packageVersion()}`;
+  const files = await writeTarget(target, bundle, out, { storage: options.text("storage") ?? "pvc://models", image });
+  const json = options.has("json");
+  io.stdout.write(
+    json ? `${JSON.stringify({ target, out, files })}\n` : `${files.map((file) => join(out, file)).join("\n")}\n`,
+  );
+}
+
+async function exportBundle(folder: string, site: SiteRequest | undefined, context: CommandContext): Promise<void> {
+  const { options, io, signal, program } = context;
+  options.refuse(OF_TARGETS, "the bundle of a run: give it with --target");
   const precision = precisionsOf(options);
+  if (options.has("int8-activations") && !precision.includes("int8"))
+    throw new SubspanError("USAGE", "--int8-activations is of the int8 graph: ask for it by --precision fp32,int8");
   const json = options.has("json");
   const reporter = createReporter(io, json);
-  const web = options.text("web");
-  const target = options.choice("target", TARGET_NAMES);
-  if (target !== undefined) {
-    const out = options.required("out", target);
-    const image = options.text("image") ?? `subspan:${packageVersion()}`;
-    const files = await writeTarget(target, folder, out, { storage: options.text("storage") ?? "pvc://models", image });
-    io.stdout.write(
-      json ? `${JSON.stringify({ target, out, files })}\n` : `${files.map((file) => join(out, file)).join("\n")}\n`,
-    );
-    return;
-  }
-  const site = web === undefined ? undefined : { out: web, force: options.has("force") };
   try {
-    if (site !== undefined) await checkSite(site);
-    if (site !== undefined && (await isBundle(folder))) {
-      await printSite(folder, site, io, json);
-      return;
-    }
     const found = await readRun(folder);
-    const source = options.text("data") ?? found.config.source;
-    const unseen = options.text("unseen");
-    reporter.doing(`reading ${source}`);
-    const dataset = await loadSource(source);
+    const { dataset, unseen } = await samplesOf(found, options, reporter);
     const { path, bytes, parity, seconds } = await exportFinished(found, dataset, {
       out: options.text("out") ?? `bundles/${basename(folder)}`,
       parts: options.has("parts"),
       withCoefficients: options.has("with-coefficients"),
       int8Activations: options.has("int8-activations"),
-      ...(unseen !== undefined && { unseen: await loadSource(unseen) }),
+      ...(unseen && { unseen }),
       overwrite: options.has("overwrite"),
       ...{ precision, signal, reporter, program },
     });
     reporter.close();
+    if (!json)
+      io.stdout.write(
+        `${pairs([
+          ["bundle", path],
+          ["size", size(bytes)],
+          ["seconds", duration(seconds)],
+        ])}${variantTable(parity)}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`,
+      );
+    const siteBytes = site && (await writeSite(path, site));
     if (json) {
-      io.stdout.write(`${JSON.stringify({ path, bytes, seconds, parity })}\n`);
-      if (site !== undefined) await printSite(path, site, io, json);
-      return;
-    }
-    const lines = pairs([
-      ["bundle", path],
-      ["size", size(bytes)],
-      ["seconds", duration(seconds)],
-    ]);
-    io.stdout.write(
-      `${lines}${variantTable(parity)}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`,
-    );
-    if (site !== undefined) await printSite(path, site, io, json);
+      const made = { path, bytes, seconds, parity, ...(site && { site: site.out, siteBytes }) };
+      io.stdout.write(`${JSON.stringify(made)}\n`);
+    } else if (site !== undefined && siteBytes !== undefined) printSite(siteBytes, site, context);
   } finally {
     reporter.close();
   }
 }
 
-async function printSite(bundle: string, site: SiteRequest, io: Io, json: boolean): Promise<void> {
-  const bytes = await writeSite(bundle, site);
-  if (json) io.stdout.write(`${JSON.stringify({ site: site.out, bytes })}\n`);
+/** The samples a run was trained on, and such as are compared on; images as its network takes them. */
+async function samplesOf({ config }: Run, options: Options, reporter: Reporter) {
+  const source = options.text("data") ?? config.source;
+  reporter.doing(`reading ${source}`);
+  const dataset = await loadSource(source).catch(movedSource(options));
+  const unseen = options.text("unseen");
+  if (unseen === undefined) return { dataset };
+  const { kind, shape } = dataset.samples;
+  const [, height, width, channels] = shape as [number, number, number, number];
+  const images = { size: [height, width], channels: channels === 1 ? 1 : 3 } as const;
+  return { dataset, unseen: await loadSource(unseen, kind === "images" ? { images } : {}) };
+}
+
+function printSite(bytes: number, { out }: SiteRequest, { io, options }: CommandContext): void {
+  if (options.has("json")) io.stdout.write(`${JSON.stringify({ site: out, bytes })}\n`);
   else
     io.stdout.write(
       `${pairs([
-        ["site", site.out],
+        ["site", out],
         ["size", size(bytes)],
-      ])}\nHow to host it: ${site.out}/README.md\n`,
+      ])}\nHow to host it: ${out}/README.md\n`,
     );
 }
 

@@ -28,6 +28,7 @@ import {
   writeReport,
 } from "../../train/index.ts";
 import type { Command, CommandContext } from "../command.ts";
+import { movedSource } from "../exporting.ts";
 import { type Options, settingsOf } from "../options.ts";
 import { createReporter, type Reporter, sizesText } from "../progress.ts";
 import { classNames, scoreCells, scoresOf } from "../scores.ts";
@@ -179,7 +180,7 @@ async function resumed(options: Options, asked: Asked, reporter: Reporter): Prom
   const folder = options.required("out", "runs/digits");
   const source = options.text("data") ?? (await readRun(folder)).config.source;
   reporter.doing(`reading ${source}`);
-  const dataset = await loadSource(source);
+  const dataset = await loadSource(source).catch(movedSource(options));
   return { folder, dataset, run: (hooks) => resumeRun({ folder, data: unlabelled(dataset), ...asked }, hooks) };
 }
 

@@ -30,7 +30,7 @@ export function ownBundle({ manifest, graph, model, files }: SharedBundle): Bund
     if (file === undefined) throw new SubspanError("BUNDLE_MISSING", `the manifest names no ${path}`);
     return Uint8Array.from(file.bytes);
   };
-  return { manifest, graph, model: Uint8Array.from(model), files, read };
+  return { origin: manifest.name, manifest, graph, model: Uint8Array.from(model), files, read };
 }
 
 function sharedBytes(bytes: Uint8Array): Uint8Array {

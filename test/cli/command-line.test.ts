@@ -1,4 +1,5 @@
-import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runPlan } from "../../cli/commands/quickstart.ts";
 import { declaredOptions, Options } from "../../cli/options.ts";
@@ -50,6 +51,14 @@ describe("wrong use exits with 2, one line on stderr and nothing on stdout", () 
     [["train", "more"], "more is one argument too many"],
     [["export"], "<run> is missing"],
     [["export", "x", "--precision", "fp8"], "--precision: expected fp32, fp16, int8, got fp8"],
+    [["export", "x", "--int8-activations"], "ask for it by --precision fp32,int8"],
+    [["export", "x", "--storage", "pvc://m"], "--storage is not for the bundle of a run: give it with --target"],
+    [
+      ["export", "x", "--target", "triton", "--out", "m", "--precision", "int8"],
+      "--precision is not for --target triton",
+    ],
+    [["export", "x.subspan", "--web", "site", "--parts"], "--parts is not for the site of a bundle"],
+    [["export", "x", "--force"], "--force is for --web alone"],
     [["assign", "x"], "<source> is missing"],
     [["merge"], "<shards...> is missing"],
     [["merge", "a.csv", "b.csv"], "--out is needed"],
@@ -281,11 +290,44 @@ describe("a clusterer", () => {
     await writeFile(at("map.json"), (await subspan("evaluate", at("bundle"), at("seen.npz"), "--json")).stdout);
     const { stdout } = await subspan("evaluate", at("bundle"), at("unseen.npz"), "--map", at("map.json"));
     expect(stdout).toContain("100.0 %");
-    await writeFile(at("wrong.json"), '{"0": "7", "1": "8", "2": "9"}');
+    const { map } = JSON.parse(await readFile(at("map.json"), "utf8"));
+    await writeFile(at("wrong.json"), JSON.stringify({ 0: map[1], 1: map[2], 2: map[0] }));
     const wrong = await subspan("evaluate", at("bundle"), at("unseen.npz"), "--map", at("wrong.json"), "--json");
     expect(JSON.parse(wrong.stdout).acc).toBe(0);
     await writeFile(at("broken.json"), "[]");
     expect((await subspan("evaluate", at("bundle"), at("unseen.npz"), "--map", at("broken.json"))).code).toBe(2);
+  });
+
+  test.each([
+    ['{"0": "7", "1": "8", "2": "9"}', /no class that .*other\.json names \(7, 8, 9\) is one of .*: ACC would be 0/],
+    ['{"0": "0", "3": "1"}', /other\.json: names cluster 3, expected clusters 0 to 2/],
+  ])("is not scored by the map of another: %s", async (map, message) => {
+    await writeFile(at("other.json"), map);
+    const { code, stdout, stderr } = await subspan(
+      "evaluate",
+      at("bundle"),
+      at("unseen.npz"),
+      "--map",
+      at("other.json"),
+    );
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(message);
+  });
+
+  test("is scored against a folder of images as its network takes them, grey or not", async () => {
+    const sharp = (await import("sharp")).default;
+    const channel = Buffer.alloc(8 * 8, 100);
+    for (const name of ["a/1", "b/2"]) {
+      await mkdir(dirname(at(`pictures/${name}`)), { recursive: true });
+      await sharp(channel, { raw: { width: 8, height: 8, channels: 1 } }).toFile(at(`pictures/${name}.png`));
+    }
+    const { code, stdout } = await subspan("evaluate", at("bundle"), at("pictures"), "--json");
+    expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ samples: 2 })]);
+    await sharp(Buffer.from([200, 0, 0].flatMap((c) => Array(64).fill(c))), {
+      raw: { width: 8, height: 8, channels: 3 },
+    }).toFile(at("pictures/b/3.png"));
+    const coloured = await subspan("evaluate", at("bundle"), at("pictures"));
+    expect(coloured.stderr).toMatch(/3\.png: has colours, expected a grey picture/);
   });
 
   test("cannot be scored against a source without labels", async () => {

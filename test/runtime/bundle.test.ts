@@ -59,6 +59,8 @@ test("a folder, its zip, its graph alone, their bytes and URLs are one bundle", 
     zip(files),
     join(path, "model.onnx"),
     files["model.onnx"]!,
+    Uint8Array.from(zip(files)).buffer,
+    new Blob([Uint8Array.from(zip(files))]),
     `${http}/digits`,
     new URL(`${http}/digits/model.onnx`),
     `${http}/a.subspan`,
@@ -68,10 +70,36 @@ test("a folder, its zip, its graph alone, their bytes and URLs are one bundle", 
     for (const { manifest } of bundles) expect(manifest).toEqual(toyManifest());
     expect(Buffer.from(await bundles[0]!.read("card.md")).toString()).toBe("# toy\n");
     await expect(readBundle(`${http}/none`)).rejects.toEqual(fails("BUNDLE_MISSING", "HTTP 404"));
-    await expect(bundles[6]!.read("preview.json")).rejects.toEqual(fails("BUNDLE_MISSING"));
+    await expect(bundles[8]!.read("preview.json")).rejects.toEqual(fails("BUNDLE_MISSING"));
   } finally {
     server.close();
   }
+});
+
+test("what cannot be a bundle is refused by its file", async () => {
+  const named = async (name: string, bytes: Uint8Array) => {
+    await writeFile(join(root, name), bytes);
+    return join(root, name);
+  };
+  const files = toyBundle();
+  const [cut, torn, other] = [
+    await named("cut.subspan", zip(files).subarray(0, -9)),
+    await named("torn.onnx", files["model.onnx"]!.subarray(0, 200)),
+    await folder("other", { ...files, "manifest.json": Buffer.from("{}") }),
+  ];
+  await expect(readBundle(cut)).rejects.toEqual(
+    fails("BUNDLE_INVALID", /cut\.subspan: zip: expected a zip's directory/),
+  );
+  await expect(readBundle(torn)).rejects.toEqual(fails("GRAPH_INVALID", /torn\.onnx: /));
+  await expect(readBundle(other)).rejects.toEqual(fails("BUNDLE_VERSION", /other: manifest\.formatVersion/));
+  const file = new File([Uint8Array.from(files["model.onnx"]!.subarray(0, 200))], "chosen.onnx");
+  await expect(readBundle(file)).rejects.toEqual(fails("GRAPH_INVALID", /^chosen\.onnx: /));
+});
+
+test.each([undefined, null, 7, {}, [new Uint8Array(3)]])("%o is no source of a bundle", async (source) => {
+  await expect(readBundle(source as never)).rejects.toEqual(
+    fails("USAGE", /^expected the path or URL of a bundle.*, got /),
+  );
 });
 
 const paths = [
@@ -93,7 +121,7 @@ test.each(paths)("a manifest that names %j is refused", async (path) => {
     ...rest,
     files: [...(files as object[]), { path, size: 1, sha256: "0".repeat(64) }],
   }));
-  await expect(open(files)).rejects.toEqual(fails("BUNDLE_INVALID", /^manifest\.files/));
+  await expect(open(files)).rejects.toEqual(fails("BUNDLE_INVALID", /^memory: manifest\.files/));
 });
 
 const drop = (name: string) => (manifest: Record<string, unknown>) => ({ ...manifest, [name]: undefined });

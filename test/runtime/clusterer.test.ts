@@ -141,6 +141,8 @@ const bad: [Input<never> | unknown, ErrorCode, string][] = [
   ],
   [[batch(1), { data: bytes, shape: [4] }], "SHAPE_MISMATCH", `[1]: ${expected} [4] uint8`],
   [undefined, "DTYPE_MISMATCH", `${expected} undefined`],
+  // biome-ignore lint/suspicious/noSparseArray: that is what is tested
+  [[batch(1), , batch(1)], "DTYPE_MISMATCH", `[1]: ${expected} undefined`],
   [42, "DTYPE_MISMATCH", `${expected} a number`],
 ];
 test.each(bad)("%o is refused, with what was expected and what came", async (input, code, message) => {
@@ -168,7 +170,9 @@ describe("image files", () => {
     const path = join(folder, "second.png");
     const file = await png(grey(second));
     await writeFile(path, file);
-    for (const one of [path, pathToFileURL(path), file]) expect([...(await images.assign(one)).label]).toEqual([1]);
+    const forms = [path, pathToFileURL(path), pathToFileURL(path).href, file, Uint8Array.from(file).buffer];
+    for (const one of [...forms, new Blob([Uint8Array.from(file)])])
+      expect([...(await images.assign(one)).label]).toEqual([1]);
     const many = Array.from({ length: 20 }, () => path);
     expect((await images.assign(many)).count).toBe(20);
   });
@@ -184,6 +188,15 @@ describe("image files", () => {
 
   test("that are missing or no images are refused by name", async () => {
     await expect(images.assign("nowhere.png")).rejects.toEqual(fails("SOURCE_MISSING"));
+    await expect(images.assign("https://x.test/a.png")).rejects.toEqual(
+      fails("SOURCE_MISSING", "https://x.test/a.png: expected a file; give the bytes that fetch gets"),
+    );
+    await expect(images.assign(new Map() as never)).rejects.toEqual(
+      fails(
+        "DTYPE_MISMATCH",
+        "expected an image's path, file URL or bytes, or its pixels with their width and height, got Map",
+      ),
+    );
     const two = [await png(grey(second)), Buffer.from("text")];
     await expect(images.assign(two)).rejects.toMatchObject({
       code: "IMAGE_INVALID",

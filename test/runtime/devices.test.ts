@@ -34,6 +34,15 @@ test("a named device falls back to those after it, strictly to none", async () =
   expect((await walkLadder("wasm", false, ladder, only("cpu"))).device).toBe("cpu");
 });
 
+test.each([
+  [{ device: "gpu" }, 'device: expected auto, cpu, cuda, webgpu, wasm, got "gpu"'],
+  [{ dtype: "fp8" }, 'dtype: expected auto, fp32, fp16, int8, got "fp8"'],
+  [{ threads: 0 }, "threads: expected an integer from 1, got 0"],
+  [{ threads: 1.5 }, "threads: expected an integer from 1, got 1.5"],
+])("%j is refused, and no device is blamed", async (options, message) => {
+  await expect(loadClusterer(toyModel(), options as never)).rejects.toMatchObject({ code: "USAGE", message });
+});
+
 test("when nothing opens, the error has every reason", async () => {
   await expect(walkLadder("auto", false, ladder, only("wasm"))).rejects.toThrow(
     /cuda: no cuda; webgpu: .*; cpu: no cpu/,

@@ -82,7 +82,8 @@ async function* csvRows(path: string): AsyncGenerator<{ readonly row: Float32Arr
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const NOT_FINITE = /^[+-]?(nan|inf|infinity)$/i;
-const INTEGER = /^[+-]?\d{1,9}$/;
+/** "3.0" is what tables write where a label is missing elsewhere in the column. */
+const INTEGER = /^[+-]?\d{1,9}(\.0*)?$/;
 /** What a column of labels is called. */
 export const LABEL = /^(label|y)$/i;
 

@@ -18,16 +18,20 @@ type LoadSharp = () => Promise<{ readonly default: Sharp }>;
  * the order of the names. Files that are no images by their name and hidden files are left out.
  *
  * Images are turned as their EXIF says, laid on black where transparent, and made 8-bit sRGB; if every pixel of all is grey
- * they have one channel, else three.
+ * they have one channel, else three, unless it is said what they are to be.
  *
  * @throws {SubspanError} SOURCE_INVALID naming the first file that is not read, or has another size than the first; what
  *   `checkImageHeader` throws; TOO_FEW_SAMPLES if there is no image; DEPENDENCY_MISSING without sharp.
  */
-export async function loadFolder(folder: string, load: LoadSharp = () => import("sharp")): Promise<Content> {
+export async function loadFolder(
+  folder: string,
+  wanted?: FolderImages,
+  load: LoadSharp = () => import("sharp"),
+): Promise<Content> {
   const { files, labelNames } = await imagesIn(folder);
   const images: Pixels[] = [];
-  for await (const image of decoded(folder, files, await sharpOr(load))) images.push(image);
-  const samples = samplesOf(images, images.every(({ data }) => isGrey(data)) ? 1 : 3);
+  for await (const image of decoded(folder, files, await sharpOr(load), wanted)) images.push(image);
+  const samples = samplesOf(images, wanted?.channels ?? (images.every(({ data }) => isGrey(data)) ? 1 : 3));
   if (labelNames.length === 0) return { samples };
   return { samples, labels: Int32Array.from(files, (file) => labelNames.indexOf(firstPart(file))), labelNames };
 }

@@ -19,6 +19,8 @@ import { loadParquet, parquetParts } from "./parquet.ts";
 export interface SourceOptions {
   /** How many there will be; fewer samples than that are an error. */
   readonly clusters?: number;
+  /** What images of a folder are to be; unless given, one channel if all are grey, and of the first one's size. */
+  readonly images?: Pick<StreamOptions, "size"> & Required<Pick<StreamOptions, "channels">>;
 }
 
 export interface StreamOptions {
@@ -57,8 +59,8 @@ IDX (images[,labels], also .gz), or a folder of images (sub-folders are labels).
  * @throws {SubspanError} USAGE if this is no source, SOURCE_MISSING if nothing is at the path, TOO_FEW_SAMPLES, NOT_FINITE for
  *   features that are not, DEPENDENCY_MISSING with an install line, else SOURCE_INVALID naming file and place.
  */
-export async function loadSource(source: string, { clusters = 1 }: SourceOptions = {}): Promise<Dataset> {
-  const found = await load(source);
+export async function loadSource(source: string, { clusters = 1, images }: SourceOptions = {}): Promise<Dataset> {
+  const found = await load(source, images);
   const n = found.samples.shape[0];
   if (n < clusters || n === 0) {
     throw new SubspanError("TOO_FEW_SAMPLES", `${source}: ${n} samples, expected at least ${clusters}, one a cluster`);
@@ -120,11 +122,11 @@ export async function survey(source: SampleStream, signal?: AbortSignal): Promis
   return { samples, fingerprint: hash.digest("hex"), skipped };
 }
 
-async function load(source: string): Promise<Dataset> {
+async function load(source: string, images: SourceOptions["images"]): Promise<Dataset> {
   if (isDigits(source)) return loadDigits(source);
   const { path, labels, kind } = await found(source);
   const file = async () => (labels === undefined ? (await readerOf(path)).load(path) : loadIdx(path, labels));
-  const content = kind === "folder" ? loadFolder(path) : file();
+  const content = kind === "folder" ? loadFolder(path, images) : file();
   return dataset(basename(resolve(path)), await content);
 }
 

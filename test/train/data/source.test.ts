@@ -388,7 +388,7 @@ describe("a folder of images", () => {
 
   test("without sharp the error says how to get it", async () => {
     await put("1.png", "");
-    const missing = loadFolder(folder, () => Promise.reject(new Error("Cannot find package")));
+    const missing = loadFolder(folder, undefined, () => Promise.reject(new Error("Cannot find package")));
     await expect(missing).rejects.toMatchObject({
       code: "DEPENDENCY_MISSING",
       message: expect.stringContaining("npm install sharp@0.35.5"),
@@ -411,6 +411,12 @@ describe("CSV", () => {
     expect([...numbered.samples.data]).toEqual([1, 2, 3, 4]);
     expect(numbered.labels).toEqual(Int32Array.of(7, -1));
     expect(numbered.labelNames).toBeUndefined();
+  });
+
+  test("labels that a table wrote with a point are the integers they are", async () => {
+    const { labels, labelNames } = await loadSource(await put("a.csv", "y,a\n3.0,1\n-1.,2\n0.00,3\n"));
+    expect({ labels, labelNames }).toEqual({ labels: Int32Array.of(3, -1, 0) });
+    expect((await loadSource(await put("b.csv", "y,a\n3.5,1\n"))).labelNames).toEqual(["3.5"]);
   });
 
   test.each([

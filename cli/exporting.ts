@@ -4,7 +4,7 @@ import { SubspanError } from "../runtime/errors.ts";
 import { checkSameData, type Dataset, exportRun, type Run } from "../train/index.ts";
 import type { Options } from "./options.ts";
 import type { Reporter } from "./progress.ts";
-import { duration } from "./text.ts";
+import { duration, shellWord } from "./text.ts";
 
 export interface ExportRequest {
   readonly out: string;
@@ -31,7 +31,7 @@ export async function exportFinished(run: Run, dataset: Dataset, request: Export
   const { signal, reporter, program, out, unseen, ...wishes } = request;
   const { config, method, settings, state, folder } = run;
   if (state?.finished === undefined) {
-    const hint = `finish it with: ${program} train --resume --out ${folder}`;
+    const hint = `finish it with: ${program} train --resume --out ${shellWord(folder)}`;
     throw new SubspanError("RUN_INVALID", `${folder}: is not finished; ${hint}`);
   }
   checkSameData(run, dataset);

@@ -25,7 +25,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
       process.removeAllListeners(name);
       process.kill(process.pid, name);
     }
-    controller.abort();
+    controller.abort(new Error(name));
     say("stopping; once more stops at once");
   };
   for (const name of ENDINGS) process.on(name, stop);

@@ -5,7 +5,7 @@ import { Batcher } from "./batcher.ts";
 import { Access, type Tokens } from "./http/access.ts";
 import { createApp } from "./http/app.ts";
 import { Budget } from "./http/body.ts";
-import type { CorsOrigins } from "./http/cors.ts";
+import { type CorsOrigins, checkedOrigin } from "./http/cors.ts";
 import { type HandlerParts, logCall, requestHandler } from "./http/handler.ts";
 import { listen } from "./http/listen.ts";
 import { findPage } from "./http/page.ts";
@@ -163,7 +163,7 @@ function settled(options: ServeOptions) {
   checkNumbers({ workers, threads, maxBatch, ...settings.limits }, 1);
   checkNumbers({ port, maxDelayMs, watchMs, lingerMs, graceMs }, 0);
   if (port > 65535) throw new SubspanError("USAGE", `port: expected up to 65535, got ${port}`);
-  return settings;
+  return { ...settings, cors: settings.cors.map(checkedOrigin) };
 }
 
 function checkNumbers(numbers: Readonly<Record<string, number>>, least: number): void {

@@ -42,7 +42,7 @@ export function resolveConfig(method: Method, preset: Preset, settings: Settings
 
 /** A method's complete settings from some of them. @throws {SubspanError} USAGE, as `resolveConfig`. */
 export function checkedConfig(method: Method, settings: Settings): object {
-  const parsed = method.schema.safeParse(settings);
+  const parsed = method.schema.safeParse(settings, { reportInput: true });
   const known = describedKeys(z.toJSONSchema(method.schema, { io: "input" }) as JsonSchema).map(({ key }) => key);
   const unknown = Object.keys(flatten(settings)).find((key) => !known.some((name) => isAt(key, name)));
   if (unknown !== undefined) {
@@ -96,12 +96,28 @@ function describedKeys({ properties = {}, required = [] }: JsonSchema, prefix = 
   });
 }
 
-function issueText({ path, message, code, ...rest }: z.core.$ZodIssue): string {
-  const key = path.join(".");
-  if (code !== "invalid_union") return `${key}: ${lowerFirst(message)}`;
-  const branches = (rest as { errors: readonly z.core.$ZodIssue[][] }).errors;
-  const texts = branches.map((issues) => issues.map(({ path, message }) => [...path, lowerFirst(message)].join(" ")));
+function issueText(issue: z.core.$ZodIssue): string {
+  const key = issue.path.join(".");
+  if (issue.code !== "invalid_union") return `${key}: ${wrongText(issue)}`;
+  const texts = issue.errors.map((issues) => issues.map((inner) => [...inner.path, wrongText(inner)].join(" ")));
   return `${key}: ${texts.map((issues) => issues.join(", ")).join("; or ")}`;
+}
+
+/** What was expected and what came. */
+function wrongText({ message, ...issue }: z.core.$ZodIssue): string {
+  const expected = expectedBy(issue);
+  return expected === undefined || issue.input === undefined
+    ? lowerFirst(message)
+    : `expected ${expected}, got ${JSON.stringify(issue.input)}`;
+}
+
+function expectedBy(issue: Omit<z.core.$ZodIssue, "message">): string | undefined {
+  const { code, expected, origin, minimum, maximum, inclusive } = issue as Partial<Record<string, unknown>>;
+  if (code === "invalid_type")
+    return expected === "int" ? "an integer" : expected === "number" ? "a number" : undefined;
+  if (origin !== "number" && origin !== "int") return undefined;
+  if (code === "too_small") return inclusive ? `at least ${minimum}` : `more than ${minimum}`;
+  return code === "too_big" ? (inclusive ? `at most ${maximum}` : `less than ${maximum}`) : undefined;
 }
 
 const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);

@@ -12,7 +12,7 @@ import type { Options } from "../options.ts";
 import { createReporter, type Reporter } from "../progress.ts";
 import { checkSite, type SiteRequest, writeSite } from "../site.ts";
 import { TARGET_NAMES, writeTarget } from "../targets.ts";
-import { duration, pairs, percent, size, table } from "../text.ts";
+import { duration, pairs, percent, shellWord, size, table } from "../text.ts";
 
 /** What goes with a bundle that is made of a run, besides --out, and with targets. */
 const OF_BUNDLES = ["data", "precision", "unseen", "int8-activations", "parts", "with-coefficients", "overwrite"];
@@ -101,7 +101,7 @@ async function exportBundle(folder: string, site: SiteRequest | undefined, conte
           ["bundle", path],
           ["size", size(bytes)],
           ["seconds", duration(seconds)],
-        ])}${variantTable(parity)}\nAssign samples with: ${program} assign ${path} SOURCE --out labels.csv\n`,
+        ])}${variantTable(parity)}\nAssign samples with: ${program} assign ${shellWord(path)} SOURCE --out labels.csv\n`,
       );
     const siteBytes = site && (await writeSite(path, site));
     if (json) {

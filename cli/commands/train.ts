@@ -32,7 +32,7 @@ import { movedSource } from "../exporting.ts";
 import { type Options, settingsOf } from "../options.ts";
 import { createReporter, type Reporter, sizesText } from "../progress.ts";
 import { classNames, scoreCells, scoresOf } from "../scores.ts";
-import { duration, pairs, percent, table } from "../text.ts";
+import { duration, pairs, percent, shellWord, table } from "../text.ts";
 
 export const train: Command = {
   usage: "train",
@@ -97,7 +97,7 @@ export async function resumable<T>(folder: string, program: string, work: () => 
     const { code, message } = error as NodeJS.ErrnoException;
     const isFull = code === "ENOSPC" || code === "EDQUOT";
     if ((code !== "INTERRUPTED" && !isFull) || !existsSync(join(folder, "config.json"))) throw error;
-    const hint = `${message}; ${isFull ? "make room and " : ""}go on with: ${program} train --resume --out ${folder}`;
+    const hint = `${message}; ${isFull ? "make room and " : ""}go on with: ${program} train --resume --out ${shellWord(folder)}`;
     throw isFull ? new Error(hint, { cause: error }) : new SubspanError("INTERRUPTED", hint, { cause: error });
   }
 }
@@ -224,7 +224,7 @@ function report(
     io.stdout.write("\nScored after training, on labels it never saw:\n");
     io.stdout.write(table([["ACC", "NMI", "ARI"], scoreCells(scores)]));
   }
-  io.stdout.write(`\nExport it with: ${program} export ${folder}\n`);
+  io.stdout.write(`\nExport it with: ${program} export ${shellWord(folder)}\n`);
 }
 
 function hyperparameterHelp(options: Options): { title: string; body: string }[] {

@@ -1,7 +1,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { SubspanError } from "../../runtime/errors.ts";
 
 /** Origins whose pages may ask, such as "https://example.org"; "*" for all. */
 export type CorsOrigins = readonly string[];
+
+/** An origin as browsers send it. @throws {SubspanError} USAGE for what no page's origin is. */
+export function checkedOrigin(text: string): string {
+  if (text === "*" || text === "null" || /^(?!https?:)[a-z][a-z0-9+.-]*:\/\/[^/?#]+$/.test(text)) return text;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url.origin;
+  throw new SubspanError("USAGE", `cors: expected an origin such as https://example.org, or *, got ${text}`);
+}
 
 const METHODS = "GET, HEAD, POST";
 const ASKED =

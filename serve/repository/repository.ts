@@ -46,6 +46,9 @@ interface Model {
   unloaded: boolean;
 }
 
+/** What names a source that has not said its name. */
+const pathOr = (source: Source) => (typeof source === "string" || source instanceof URL ? String(source) : "");
+
 /** In the place of a fingerprint, which is hexadecimal. */
 const GONE = "gone";
 
@@ -112,6 +115,10 @@ export class Repository {
       return served.reduce((newest, other) => (asNumber(other) > asNumber(newest) ? other : newest));
     const found = wanted !== undefined && VERSION.test(wanted) ? model.versions.get(wanted) : undefined;
     if (found !== undefined) return found;
+    if (wanted !== undefined && label !== undefined) {
+      const numbers = [...model.versions.keys()].join(", ");
+      throw new HttpProblem(404, `model "${name}": label "${label}" is of version ${wanted}; there is ${numbers}`);
+    }
     const asked = label === undefined ? `version ${JSON.stringify(version)}` : `label ${JSON.stringify(label)}`;
     const there = label === undefined ? [...model.versions.keys()] : [...model.labels.keys()];
     throw new HttpProblem(404, `model "${name}": no ${asked}; there is ${there.join(", ") || "none"}`);
@@ -191,7 +198,7 @@ export class Repository {
   #complain(source: Source, reason: string): void {
     if (this.#complaints.get(source) === reason) return;
     this.#complaints.set(source, reason);
-    this.#events.onRefused(typeof source === "string" ? source : "", "", reason);
+    this.#events.onRefused(pathOr(source), "", reason);
   }
 
   /** One change of the repository at a time. */
@@ -285,7 +292,7 @@ export class Repository {
     } catch (error) {
       const reason = (error as Error).message;
       this.#models.get(name)?.refused.set(version, { fingerprint, reason });
-      this.#events.onRefused(name, version, reason);
+      this.#events.onRefused(name || pathOr(source), version, reason);
       return error;
     }
   }

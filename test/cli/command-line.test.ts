@@ -37,7 +37,9 @@ describe("wrong use exits with 2, one line on stderr and nothing on stdout", () 
       ["train", ...TINY_SETTINGS, "--data", "digits", "--set", "pretraining.epoch=1"],
       "Did you mean pretraining.epochs?",
     ],
-    [["train", ...TINY_SETTINGS, "--data", "digits", "--set", "noise=loud"], "noise: invalid input: expected number"],
+    [["train", ...TINY_SETTINGS, "--data", "digits", "--set", "noise=loud"], 'noise: expected a number, got "loud"'],
+    [["train", ...TINY_SETTINGS, "--data", "digits", "--set", "latent=1.5"], "latent: expected an integer, got 1.5"],
+    [["train", ...TINY_SETTINGS, "--data", "digits", "--set", "latent=0"], "latent: expected at least 2, got 0"],
     [["train", "--method", "dscdan", "--data", "digits", "--clusters", "9", "--preset", "quik"], "Did you mean quick?"],
     [
       ["train", ...TINY_SETTINGS, "--data", "digits", "--engine", "tfjs-node", "--device", "webgpu"],

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { declaredOptions, Options, settingsOf, shardOf } from "../../cli/options.ts";
 import { programName } from "../../cli/program.ts";
+import { shellWord } from "../../cli/text.ts";
+import { nearestName } from "../../train/nearest-name.ts";
 
 const declared = declaredOptions([
   "--out <file>",
@@ -82,4 +84,17 @@ test("the program's name is what can be typed again", () => {
   expect(programName("/home/me/dist/cli/main.js", "/home/me")).toBe("node dist/cli/main.js");
   expect(programName("/home/me/node_modules/.bin/subspan", "/home/me")).toBe("npx subspan");
   expect(programName("/usr/bin/subspan", "/home/me")).toBe("subspan");
+});
+
+test("a folder in a command to be typed is one word of a shell", () => {
+  expect(["runs/a-1", "my runs/a", "it's"].map(shellWord)).toEqual(["runs/a-1", "'my runs/a'", "'it'\\''s'"]);
+});
+
+test.each([
+  ["quik", "quick"],
+  ["ebes", "ebse"],
+  ["qui", "quick"],
+  ["fast", undefined],
+])("%s is taken for %s", (written, near) => {
+  expect(nearestName(written, ["quick", "best", "paper", "ebse"])).toBe(near);
 });

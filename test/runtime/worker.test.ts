@@ -41,6 +41,16 @@ test("a worker thread gives what this thread gives, of arrays, files and paths",
   expect(second.data.length).toBe(4);
 });
 
+test("disposing while a worker thread decodes is told as such", async () => {
+  const { "rgb.png": file } = await goodPictures();
+  const clusterer = await runtime.loadClusterer(toyModel(), { device: "cpu", worker: true });
+  const answers = Promise.allSettled(Array.from({ length: 40 }, () => clusterer.assign(file!)));
+  await clusterer.dispose();
+  const refusals = (await answers).flatMap((answer) => (answer.status === "rejected" ? [answer.reason] : []));
+  expect(refusals).not.toEqual([]);
+  for (const reason of refusals) expect(reason).toMatchObject({ code: "DISPOSED" });
+});
+
 test("a worker thread leaves this thread free while it computes, and this one not", async () => {
   const model = toyModel("images", toyManifest(), 2048);
   const data = new Uint8Array(4 * 8192);

@@ -193,7 +193,7 @@ describe("a repository", () => {
     await writeBundle(join(root, "alone"));
     await writeBundle(join(root, "many/2"));
     await writeBundle(join(root, "many/10"));
-    await writeFile(join(root, "many/labels.json"), '{"stable": 2}');
+    await writeFile(join(root, "many/labels.json"), '{"stable": 2, "old": 1}');
     await writeFile(join(root, "notes.txt"), "no bundle");
     await using server = await open({ bundles: [root] });
     expect(server.models.map(({ name, version }) => `${name}/${version}`)).toEqual(["alone/1", "many/10", "many/2"]);
@@ -204,7 +204,10 @@ describe("a repository", () => {
     };
     expect(await Promise.all(["", "/versions/2", "/labels/stable"].map(version))).toEqual(["10", "2", "2"]);
     expect(await get(server.port, "/v2/models/many/labels/canary")).toEqual({
-      error: 'model "many": no label "canary"; there is stable',
+      error: 'model "many": no label "canary"; there is stable, old',
+    });
+    expect(await get(server.port, "/v2/models/many/labels/old")).toEqual({
+      error: 'model "many": label "old" is of version 1; there is 10, 2',
     });
   });
 

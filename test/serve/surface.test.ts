@@ -363,7 +363,7 @@ describe("access", () => {
   test("pages of other origins may ask where they are let", async () => {
     const origin = "https://example.org";
     expect((await ask(port, "/v2", { headers: { origin } })).headers).not.toHaveProperty("access-control-allow-origin");
-    await using other = await open({ cors: [origin] });
+    await using other = await open({ cors: ["https://Example.org/"] });
     const asked = await ask(other.port, "/v2", { headers: { origin } });
     expect(asked.headers["access-control-allow-origin"]).toBe(origin);
     const preflight = await ask(other.port, INFER, {
@@ -373,6 +373,13 @@ describe("access", () => {
     expect([preflight.status, preflight.headers["access-control-allow-methods"]]).toEqual([204, "GET, HEAD, POST"]);
     const stranger = await ask(other.port, "/v2", { headers: { origin: "https://example.com" } });
     expect(stranger.headers).not.toHaveProperty("access-control-allow-origin");
+  });
+
+  test.each(["foo", "https://example.org/page", "example.org", ""])("%j is no origin", async (origin) => {
+    await expect(open({ cors: [origin] })).rejects.toMatchObject({
+      code: "USAGE",
+      message: `cors: expected an origin such as https://example.org, or *, got ${origin}`,
+    });
   });
 });
 

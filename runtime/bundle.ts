@@ -149,6 +149,9 @@ export async function listBytes(
 ): Promise<ListedBundle> {
   const { sha256, ...rest } = options;
   await checkFile(bytes, { path: "the file", ...(sha256 && { sha256 }) }, origin);
+  if (bytes.length === 0) throw truncated(origin, "some", 0);
+  if (/^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 64))))
+    throw invalid(`${origin}: expected a bundle or a graph, got HTML or XML: its address may be another`);
   if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes, origin);
   const { readZip } = await import("./zip.ts"); // a browser that opens a folder never loads it
   const files = within(origin, () => readZip(bytes));
@@ -171,6 +174,12 @@ export async function listInMemory(
   if (typeof source?.read === "function" && typeof source.manifest === "object") return source;
   const expected = "the path or URL of a bundle, its bytes, or what readBundle answered";
   throw new SubspanError("USAGE", `expected ${expected}, got ${kindOf(source)}`);
+}
+
+/** @throws {SubspanError} USAGE for what is no address. */
+export function addressOf(source: string | URL, base?: string): URL {
+  if (URL.canParse(source, base)) return new URL(source, base);
+  throw new SubspanError("USAGE", `${source}: expected an address`);
 }
 
 /** What a URL names: `*.onnx`, `*.subspan`, or the folder of a bundle. @throws {SubspanError} as openBundle. */
@@ -261,7 +270,8 @@ interface Wanted {
 async function download(url: URL, wanted: Wanted, options: ReadOptions): Promise<Uint8Array> {
   const { fetch: fetcher = globalThis.fetch, signal } = options;
   try {
-    const response = await fetcher(url, signal === undefined ? {} : { signal });
+    // What browsers keep of HTTP may be of the bundle that was there before.
+    const response = await fetcher(url, { cache: "no-cache", ...(signal && { signal }) });
     if (!response.ok || response.body === null) return missing(`${url.href}: HTTP ${response.status}`);
     options.onProgress?.({ status: "download", name: wanted.name, file: wanted.path });
     return await readBody(response, response.body, url.href, wanted, options);

@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import {
+  addressOf,
   type Bundle,
   type BundleInMemory,
   type ListedBundle,
@@ -64,7 +65,7 @@ export async function readManifest(
   options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
   if (typeof source !== "string" && !(source instanceof URL)) return listInMemory(source, options);
-  const url = source instanceof URL || /^(https?|file):/.test(source) ? new URL(source) : undefined;
+  const url = source instanceof URL || /^(https?|file):/.test(source) ? addressOf(source) : undefined;
   if (url !== undefined && url.protocol !== "file:") return listUrl(url, options);
   const path = url === undefined ? String(source) : fileURLToPath(url);
   const found = await stat(path).catch((cause) => missing(path, cause));

@@ -1,4 +1,5 @@
 import {
+  addressOf,
   type Bundle,
   type BundleInMemory,
   type ReadOptions as CommonReadOptions,
@@ -80,7 +81,7 @@ export async function readManifest(
   options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
   if (typeof source !== "string" && !(source instanceof URL)) return listInMemory(source, options);
-  return listUrl(new URL(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
+  return listUrl(addressOf(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
 }
 
 async function openOn(

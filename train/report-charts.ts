@@ -20,7 +20,7 @@ export const short = (value: number) => Number(value.toPrecision(4)).toString();
 
 const WIDTH = 640;
 const HEIGHT = 220;
-const LEFT = 56;
+const LEFT = 68;
 const BOTTOM = 24;
 const TOP = 10;
 const RIGHT = 12;

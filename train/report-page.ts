@@ -129,7 +129,7 @@ function clusters(sizes: readonly number[] | undefined, preview: Preview | undef
     ? `<ul class="members">${members.join("")}</ul>`
     : "";
   const plane = scatter("Samples in the embedding", preview.points);
-  return `${chart}<p class="note">Samples in each cluster${pictures === "" ? "." : "; below, the most typical of each."}</p>${pictures}<div class="plane">${plane}</div><p class="note">The spectral embedding along the two directions in which it varies most.</p>`;
+  return `${chart}<p class="note">Samples in each cluster${pictures === "" ? "." : "; below, the most typical of each."}</p>${pictures}<div class="plane">${plane}</div><p class="note">The spectral embedding, each cluster toward a corner of a polygon: a sample between two clusters lies between their corners.</p>`;
 }
 
 function choice(events: readonly RunEvent[]): string {

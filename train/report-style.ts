@@ -20,7 +20,7 @@ svg text{fill:var(--quiet);font:11px system-ui,sans-serif}
 polyline{fill:none;stroke-width:1.8;stroke-linejoin:round}
 ${[0, 1, 2, 3, 4, 5].map((i) => `.line${i}{stroke:var(--c${i})}.fill${i}{fill:var(--c${i})}.back${i}{background:var(--c${i})}`).join("")}
 ul{margin:0;padding:0;list-style:none}
-.legend{display:flex;flex-wrap:wrap;gap:2px 16px;padding-left:56px;font-size:13px}
+.legend{display:flex;flex-wrap:wrap;gap:2px 16px;padding-left:68px;font-size:13px}
 .legend i{display:inline-block;width:12px;height:3px;margin:0 6px 4px 0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(120px,1fr));gap:8px;margin-bottom:16px}
 .tiles li{padding:10px 12px;border:1px solid var(--line);border-radius:8px;color:var(--quiet);font-size:13px}

@@ -12,6 +12,9 @@ export class Camera {
   readonly #onPicture: (image: PixelInput) => void;
   #stream: MediaStream | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Starts and stops so far: a camera that is let in after it was stopped is let go at once. */
+  #turns = 0;
+  #wanted = false;
 
   /** `onPicture` is given what the camera sees, some times a second. */
   constructor(size: Size, onPicture: (image: PixelInput) => void) {
@@ -24,16 +27,33 @@ export class Camera {
     return this.#stream !== undefined;
   }
 
+  /** Whether it runs, or will once the person lets it. */
+  get wanted(): boolean {
+    return this.#wanted;
+  }
+
   /** @throws whatever the browser says of a camera that is missing, busy or not allowed. */
   async start(): Promise<void> {
     if (navigator.mediaDevices === undefined) throw new Error("cameras need a secure page: HTTPS or localhost");
-    this.#stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-    this.#video.srcObject = this.#stream;
-    await this.#video.play();
-    this.#timer = setInterval(() => {
-      const image = this.picture();
-      if (image !== undefined) this.#onPicture(image);
-    }, INTERVAL);
+    this.#wanted = true;
+    const turn = ++this.#turns;
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      if (turn !== this.#turns) return end(stream);
+      this.#stream = stream;
+      this.#video.srcObject = stream;
+      await this.#video.play();
+    } catch (error) {
+      if (turn !== this.#turns) return;
+      this.stop();
+      throw error;
+    }
+    if (turn === this.#turns) this.#timer = setInterval(() => this.#look(), INTERVAL);
+  }
+
+  #look(): void {
+    const image = this.picture();
+    if (image !== undefined) this.#onPicture(image);
   }
 
   /** What the camera sees now. */
@@ -44,9 +64,15 @@ export class Camera {
   }
 
   stop(): void {
+    this.#turns++;
+    this.#wanted = false;
     clearInterval(this.#timer);
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    if (this.#stream !== undefined) end(this.#stream);
     this.#stream = undefined;
     this.#video.srcObject = null;
   }
+}
+
+function end(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
 }

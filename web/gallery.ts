@@ -86,6 +86,7 @@ export class Gallery {
     this.#waiting = [];
     this.#outcomes = [];
     this.#items.clear();
+    this.#speed = "";
     this.#cluster = undefined;
     this.#firstPage();
   }
@@ -94,6 +95,7 @@ export class Gallery {
     const [list, before] = [this.#outcomes, this.#outcomes.length];
     const began = performance.now();
     let drawn = 0;
+    this.#speed = "";
     while (this.#waiting.length > 0) {
       // Drawing the list costs more than a batch: now and then is enough while there is more to come.
       if (performance.now() - drawn > 700) {
@@ -111,11 +113,11 @@ export class Gallery {
       }
       if (list.length <= before + CHUNK) this.#selectFirst(list.slice(before));
     }
-    const assigned = list.length - before;
     const seconds = (performance.now() - began) / 1000;
     const failed = list.slice(before).filter(({ result }) => result instanceof Error).length;
+    const assigned = list.length - before - failed;
     const speed = `${count(assigned)} in ${seconds.toFixed(1)} s, ${count(Math.round(assigned / seconds))} a second`;
-    this.#speed = assigned > CHUNK ? ` · ${speed}` : "";
+    if (list === this.#outcomes && assigned > CHUNK) this.#speed = ` · ${speed}`;
     announce(`${plural(assigned, "sample")} assigned${failed === 0 ? "" : `, ${plural(failed, "failure")}`}`);
   }
 

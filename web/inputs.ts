@@ -74,10 +74,9 @@ export class ImageInputs implements Inputs {
 
   #opened(panel: string): void {
     if (panel === "panel-draw") this.#drawing.show();
-    if (panel !== "panel-camera" && this.#camera.running) {
-      this.#camera.stop();
-      this.#showCamera();
-    }
+    if (panel === "panel-camera") return;
+    this.#camera.stop();
+    this.#showCamera();
   }
 
   #keep(what: string, image: PixelInput | undefined): void {
@@ -85,17 +84,18 @@ export class ImageInputs implements Inputs {
   }
 
   async #toggleCamera(): Promise<void> {
+    const started = this.#camera.wanted ? this.#camera.stop() : this.#camera.start();
+    this.#showCamera();
     try {
-      if (this.#camera.running) this.#camera.stop();
-      else await this.#camera.start();
+      await started;
     } finally {
-      this.#showCamera();
+      if (!this.#stop.signal.aborted) this.#showCamera();
     }
   }
 
   #showCamera(): void {
-    const { running } = this.#camera;
-    byId("camera-toggle", HTMLElement).textContent = running ? "Stop camera" : "Start camera";
+    const { running, wanted } = this.#camera;
+    byId("camera-toggle", HTMLElement).textContent = wanted ? "Stop camera" : "Start camera";
     byId("camera-take", HTMLButtonElement).disabled = !running;
     byId("video", HTMLElement).parentElement!.classList.toggle("drawn", running);
   }
@@ -122,7 +122,7 @@ export class TableInputs implements Inputs {
       "submit",
       (event) => {
         event.preventDefault();
-        taker.take(readTable(text.value, "typed", this.#width));
+        void attempt("Reading what was typed", () => taker.take(readTable(text.value, "typed", this.#width)));
       },
       { signal },
     );

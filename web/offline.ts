@@ -16,9 +16,11 @@ export async function startOffline(): Promise<void> {
       serviceWorker.addEventListener("controllerchange", () => done(), { once: true }),
     );
     await serviceWorker.register("service-worker.js");
-    const late = new Promise<void>((done) => setTimeout(done, PATIENCE));
-    if (serviceWorker.controller === null) await Promise.race([taken, late]);
-    say("Nothing you open or assign is uploaded. The page is stored here and works without a network.");
+    const late = new Promise<"late">((done) => setTimeout(done, PATIENCE, "late"));
+    const isLate = serviceWorker.controller === null && (await Promise.race([taken, late])) === "late";
+    // What is fetched before the worker is in charge is not kept.
+    const when = isLate ? "From the next visit on it is stored here" : "The page is stored here";
+    say(`Nothing you open or assign is uploaded. ${when} and works without a network.`);
   } catch (error) {
     say(`Nothing you open or assign is uploaded. Not stored for use without a network: ${(error as Error).message}`);
   }

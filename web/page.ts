@@ -32,6 +32,7 @@ export class Page {
    * @throws {SubspanError} as the runtime's `loadClusterer`.
    */
   async open(source: string | Blob | ListedBundle): Promise<void> {
+    if (this.#bench?.mayClose() === false) return;
     this.#opening.abort(new Error("another bundle is opened"));
     const opening = new AbortController();
     const { signal } = opening;
@@ -58,6 +59,7 @@ export class Page {
   }
 
   #close(): void {
+    if (this.#bench?.mayClose() === false) return;
     this.#bench?.close();
     this.#bench = undefined;
     remember(undefined);
@@ -103,8 +105,10 @@ export class Page {
       if (dataTransfer)
         void attempt("Reading what was dropped", async () => this.#take(await droppedFiles(dataTransfer)));
     });
-    addEventListener("paste", ({ clipboardData }) => {
-      if (clipboardData?.files.length) this.#take(chosenFiles(clipboardData.files));
+    addEventListener("paste", ({ clipboardData, target }) => {
+      // Tables and texts are copied with a picture of them beside; where text is typed, text is meant.
+      const isText = clipboardData?.types.includes("text/plain") || (target as Element).matches("input, textarea");
+      if (!isText && clipboardData?.files.length) this.#take(chosenFiles(clipboardData.files));
     });
   }
 }

@@ -33,7 +33,7 @@ const PREFIX = `subspan-page-${scope.registration.scope}-`;
 const CACHE = PREFIX + __VERSION__;
 
 scope.addEventListener("install", (event) => {
-  const store = async () => (await caches.open(CACHE)).addAll(["./", ...__SHELL__]);
+  const store = async () => (await caches.open(CACHE)).addAll(["./", "index.html", ...__SHELL__]);
   event.waitUntil(store().then(() => scope.skipWaiting()));
 });
 
@@ -55,17 +55,18 @@ scope.addEventListener("fetch", (event) => {
   else if (path.startsWith("assets/") || __SHELL__.includes(path)) event.respondWith(stored(request));
 });
 
-/** The page as the network has it now, or as it was. */
+/** The page as the network has it now, or as it was. A server of several bundles has a list of them where none is named. */
 async function page(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
+  const name = new URL(request.url).searchParams.has("bundle") ? "index.html" : "./";
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put("./", response.clone());
+    if (response.ok) await cache.put(name, response.clone());
     if (response.ok) return isolated(response);
   } catch {
     // No network: what is stored is the answer.
   }
-  return isolated((await cache.match("./")) ?? Response.error());
+  return isolated((await cache.match(name)) ?? Response.error());
 }
 
 /** What is stored, or fetched and stored: a file of the build never changes under its name. */

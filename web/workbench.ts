@@ -92,6 +92,11 @@ export class Workbench {
     this.#inputs.redraw();
   }
 
+  /** Names that somebody typed are not lost by a slip: they are asked. */
+  mayClose(): boolean {
+    return !this.#unsaved || confirm(`The names of clusters of “${this.name}” are not saved in a bundle. Let them go?`);
+  }
+
   close(): void {
     this.#stop.abort();
     this.#inputs.close();
@@ -119,7 +124,7 @@ export class Workbench {
       this.#picture.draw();
     };
     this.#clusters.addEventListener("change", renamed, { signal });
-    // Names that somebody typed are not lost by a slip: the browser asks.
+    // As mayClose, by the browser.
     addEventListener("beforeunload", (event) => this.#unsaved && event.preventDefault(), { signal });
   }
 

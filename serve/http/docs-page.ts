@@ -24,7 +24,8 @@ h2 { border-bottom: 1px solid var(--line); margin-top: 2rem; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; padding: .4rem .8rem; }
 summary { cursor: pointer; }
 summary b { display: inline-block; width: 3.5rem; text-transform: uppercase; }
-code, pre, textarea, input { font: 14px/1.4 ui-monospace, monospace; }
+code, pre, textarea, input { font: 14px/1.4 ui-monospace, monospace; max-width: 100%; box-sizing: border-box; }
+code { overflow-wrap: anywhere; }
 pre { overflow: auto; max-height: 24rem; background: color-mix(in srgb, currentColor 7%, transparent); padding: .6rem; }
 textarea { width: 100%; min-height: 8rem; box-sizing: border-box; }
 button { padding: .3rem 1rem; margin: .4rem 0; }

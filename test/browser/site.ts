@@ -22,6 +22,8 @@ export interface SiteOptions {
   readonly isolated?: boolean;
   /** Files by path ("/bundle/model.onnx"), before those of the folder. */
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
+  /** What "/" is where its query names no bundle, as on our server of several. */
+  readonly list?: string;
 }
 
 /** A static site on a port of its own. */
@@ -34,12 +36,13 @@ export interface Site {
 
 /** Serves a folder and files from memory over HTTP, as any static host does; 404 for the rest. */
 export async function serveSite(folder: string | undefined, options: SiteOptions = {}): Promise<Site> {
-  const { isolated = false, files = {} } = options;
+  const { isolated = false, files = {}, list } = options;
   const requests: Site["requests"] = [];
   const server: Server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url ?? "/", "http://site");
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://site");
+    const isList = list !== undefined && pathname === "/" && !searchParams.has("bundle");
     const path = normalize(pathname.endsWith("/") ? `${pathname}index.html` : pathname);
-    const body = files[path] ?? (await fileOf(folder, path));
+    const body = isList ? list : (files[path] ?? (await fileOf(folder, path)));
     requests.push({ path, bytes: body?.length ?? 0 });
     const keep = path.startsWith("/assets/") ? "max-age=31536000, immutable" : "no-store"; // Vite's names have hashes
     const headers: OutgoingHttpHeaders = { "cache-control": keep, ...(isolated ? ISOLATION : {}) };

@@ -183,6 +183,29 @@ test("what the camera sees is looked at as it changes, ink on paper inverted", a
   expect(await page.evaluate(() => (document.getElementById("video") as HTMLVideoElement).srcObject)).toBeNull();
 });
 
+test.each([
+  ["its tab is left", (page: Page) => page.getByRole("tab", { name: "Files" }).click()],
+  ["it is stopped", (page: Page) => page.getByRole("button", { name: "Stop camera" }).click()],
+  ["the bundle is closed", (page: Page) => page.getByRole("button", { name: "Open another" }).click()],
+])("a camera that is let in after %s is let go at once", async (_, leave) => {
+  const page = await openDigits();
+  await page.evaluate(() => {
+    const stream = document.createElement("canvas").captureStream();
+    const asked = new Promise<void>((letIn) => addEventListener("let-in", () => letIn(), { once: true }));
+    Object.assign(globalThis, { stream });
+    navigator.mediaDevices.getUserMedia = async () => asked.then(() => stream);
+  });
+  await page.getByRole("tab", { name: "Draw" }).focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.getByRole("button", { name: "Start camera" }).click();
+  await leave(page);
+  await page.evaluate(() => dispatchEvent(new Event("let-in")));
+  const states = () =>
+    (globalThis as unknown as { stream: MediaStream }).stream.getTracks().map(({ readyState }) => readyState);
+  await vi.waitFor(async () => expect(await page.evaluate(states)).toEqual(["ended"]));
+  expect(await page.getByRole("alert").textContent()).toBe("");
+});
+
 describe("files", () => {
   test("ten of them get the labels they get in Node; one that is no image is a failure and the rest go on", async () => {
     const page = await openDigits();
@@ -239,6 +262,44 @@ test("names are saved into a bundle that loads, with the same labels", async () 
   const [file] = await digitFiles(1);
   expect(Array.from((await clusterer.assign(file!.buffer)).label, String)).toEqual(await labelsInNode([file!]));
   await clusterer.dispose();
+});
+
+test("names that are not saved are let go only where that is said", async () => {
+  const page = await openDigits();
+  await page.getByLabel("Name of cluster 0").fill("noughts");
+  const answers = [false, true];
+  const asked: string[] = [];
+  page.on("dialog", (dialog) => {
+    asked.push(dialog.message());
+    void (answers.shift() ? dialog.accept() : dialog.dismiss());
+  });
+  await page.getByRole("button", { name: "Open another" }).click();
+  expect(await page.getByLabel("Name of cluster 0").inputValue()).toBe("noughts");
+  await page.getByRole("button", { name: "Open another" }).click();
+  await page.getByRole("heading", { name: "Which cluster does it belong to?" }).waitFor();
+  expect(asked).toHaveLength(2);
+  expect(asked[0]).toContain("tiny-digits");
+});
+
+test("a pasted picture is a sample; one beside text, or where text is typed, is not", async () => {
+  const page = await openDigits();
+  const [file] = await digitFiles(1);
+  const paste = (into: string, text: boolean) =>
+    page.evaluate(
+      ({ into, text, base64 }) => {
+        const clipboardData = new DataTransfer();
+        const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+        clipboardData.items.add(new File([bytes], "image.png", { type: "image/png" }));
+        if (text) clipboardData.setData("text/plain", "1\t2");
+        document.querySelector(into)!.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+      },
+      { into, text, base64: file!.buffer.toString("base64") },
+    );
+  await paste("body", true);
+  await paste("#clusters input", false);
+  await paste("body", false);
+  await assigned(page, "1 sample");
+  expect(await csv(page)).toHaveLength(1);
 });
 
 /** WebGPU that the page does not find when it opens: one start on SwiftShader is slow enough. */
@@ -336,6 +397,21 @@ describe("the precision", () => {
 });
 
 describe("without a network", () => {
+  test("a bundle opens that was chosen from a server's list, and the list is there", async () => {
+    const list = '<!doctype html><a href="./?bundle=digits">digits</a>';
+    const own = await pageSite({ isolated: true, list });
+    const page = await visit("/", { to: own, fresh: true });
+    await page.getByRole("link", { name: "digits" }).click();
+    await opened(page);
+    await page.getByText("The page is stored here and works without a network.").waitFor();
+    await own.close();
+    await page.reload();
+    await opened(page);
+    await page.goto(`${own.url}/`);
+    await page.getByRole("link", { name: "digits" }).click();
+    await opened(page);
+  });
+
   test("the page and the bundle it last had open as before", async () => {
     const own = await pageSite({ isolated: true });
     const page = await openDigits({ to: own, fresh: true });
@@ -384,9 +460,19 @@ test("a bundle of features takes rows of numbers; a wrong row is a failure with 
     ["rows.csv:4", "", '"line 4'],
     ["rows.csv:5", "0", ""],
   ]);
+  const numbered = "0,label,1,2,3\n5,x,1,0,0\n1e39,y,1,1,1\n";
+  await page.setInputFiles("#table-file", { name: "b.csv", mimeType: "text/csv", buffer: Buffer.from(numbered) });
+  await assigned(page, "3 samples");
+  expect((await csv(page)).slice(4).map(([, file, label]) => [file, label])).toEqual([
+    ["b.csv:2", "0"],
+    ["b.csv:3", ""],
+  ]);
+  expect(await page.locator("#failures").textContent()).toContain('number of float32 in column 1, got "1e39"');
+  await page.setInputFiles("#table-file", { name: "c.csv", mimeType: "text/csv", buffer: Buffer.from("a,b,c,d\n") });
+  await page.getByRole("alert").getByText("c.csv: no row of numbers").waitFor();
   await page.getByLabel("or type rows").fill("0 0 9 0".replaceAll(" ", "\t"));
   await page.getByRole("button", { name: "Assign" }).click();
-  await assigned(page, "3 samples");
+  await assigned(page, "4 samples");
   expect((await csv(page)).at(-1)!.slice(1, 3)).toEqual(["typed:1", "2"]);
 });
 
@@ -469,15 +555,20 @@ describe("for everybody", () => {
   test("text has the contrast of WCAG AA in light and dark colours, and fits on a phone", async () => {
     const page = await visit("/?bundle=variants");
     await opened(page);
-    await page.setViewportSize({ width: 360, height: 740 });
+    const long = "a_name_of_sixty_letters_without_a_place_for_it_to_be_broken_";
+    await page.getByLabel(`Name of cluster ${digits.clusterOf.get(1)}`).fill(long);
+    await page.setViewportSize({ width: 320, height: 740 });
+    await page.setInputFiles("#image-files", await digitFiles(3));
+    await assigned(page, "3 samples");
+    await page.getByRole("tab", { name: "Draw" }).click();
     await draw(page, ONE);
-    await verdictIs(page, digits.clusterOf.get(1)!);
+    await page.locator("#verdict").getByText(long).waitFor();
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
       expect(await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches)).toBe(
         colorScheme === "dark",
       );
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
       expect(await page.evaluate(lowContrast)).toEqual([]);
     }
   });

@@ -135,7 +135,7 @@ async function notAnArchive(path: string): Promise<string | undefined> {
 
 function problemOf(manifest: Uint8Array, names: readonly string[]): string | undefined {
   try {
-    const { files } = parseManifest(parseJson(new TextDecoder().decode(manifest), MANIFEST));
+    const { files } = parseManifest(parseJson(manifest, MANIFEST));
     const stray = names.find((name) => name !== MANIFEST && !files.some(({ path }) => path === name));
     return stray === undefined ? undefined : `it holds ${stray}`;
   } catch (error) {

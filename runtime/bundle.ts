@@ -1,5 +1,5 @@
 import { checkAborted } from "./abort.ts";
-import { kindOf, SubspanError, within } from "./errors.ts";
+import { SubspanError, throwAt } from "./errors.ts";
 import { checkGraph, GRAPH_LIMITS, type GraphSummary, type GraphValue } from "./graph-check.ts";
 import { type GraphManifest, graphManifest, type ManifestFile, parseJson, parseManifest } from "./manifest.ts";
 
@@ -56,7 +56,11 @@ export interface BundleFiles {
 }
 
 /** What is known of a file before it is read. */
-type ExpectedFile = Pick<ManifestFile, "path"> & Partial<ManifestFile>;
+interface ExpectedFile {
+  readonly path: string;
+  readonly size?: number | undefined;
+  readonly sha256?: string | undefined;
+}
 
 /** A bundle with a checked manifest. What its `read` answers has the size and hash the manifest says. */
 export interface ListedBundle {
@@ -80,7 +84,6 @@ export interface Bundle extends ListedBundle {
 export type Precision = "fp32" | "fp16" | "int8";
 
 const MANIFEST_BYTES = 2 ** 26;
-const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04];
 
 /**
  * Opens a bundle: parses its manifest, checks the model's hash, operators and bounds, and that graph and manifest say
@@ -98,11 +101,9 @@ export async function listBundle(
   source: BundleFiles,
   { sha256, signal }: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
-  const where = `${source.origin}: manifest.json`;
-  const text = decode(await readChecked(source, { path: "manifest.json", ...(sha256 && { sha256 }) }), where);
+  const bytes = await readChecked(source, { path: "manifest.json", sha256 });
   checkAborted(signal);
-  const json = parseJson(text, where);
-  const { files, ...manifest } = within(source.origin, () => parseManifest(json));
+  const { files, ...manifest } = within(source.origin, () => parseManifest(parseJson(bytes, "manifest.json")));
   const read = async (path: string) => {
     const file = files.find((entry) => entry.path === path);
     return file === undefined ? missing(`${source.origin}: the manifest names no ${path}`) : readChecked(source, file);
@@ -117,94 +118,19 @@ export async function openGraph(bundle: ListedBundle & Partial<Bundle>, asked?: 
   if (bundle.model && dtype === there) return bundle as Bundle;
   const path = dtype === "fp32" ? "model.onnx" : `model.${dtype}.onnx`;
   const model = await bundle.read(path);
-  const graph = within(`${origin}: ${path}`, () => {
-    const graph = checkGraph(model);
-    const inside = graphManifest(graph);
-    const names = Object.keys({ ...inside, ...manifest }) as (keyof GraphManifest)[];
-    const differs = names.find((name) => JSON.stringify(manifest[name]) !== JSON.stringify(inside[name]));
-    if (differs !== undefined) throw invalid(`${differs} is not what the graph's own manifest says`);
-    checkSignature(graph, manifest);
-    return graph;
-  });
+  const { graph } = checkedGraph(model, `${origin}: ${path}`, manifest);
   return { ...bundle, model, graph, dtype };
 }
 
 /** Opens a bare graph: its manifest is inside, and it has no other files. @throws {SubspanError} as openBundle. */
 export function openModel(model: Uint8Array, origin = "the graph"): Bundle {
-  const { graph, manifest } = within(origin, () => {
-    const graph = checkGraph(model);
-    const manifest = graphManifest(graph);
-    checkSignature(graph, manifest);
-    return { graph, manifest };
-  });
-  const read = async (path: string) => missing(`${origin}: a bare graph has no other files, asked for ${path}`);
+  const { graph, manifest } = checkedGraph(model, origin);
+  const read = async (path: string) => missing(`${origin}: has no ${path}`);
   return { origin, manifest, files: [], model, graph, read };
 }
 
-/** The bundle in a stored zip, or a bare graph, told apart by how the bytes begin. @throws {SubspanError} as openBundle. */
-export async function listBytes(
-  bytes: Uint8Array,
-  origin: string,
-  options: Omit<ReadOptions, "dtype"> = {},
-): Promise<ListedBundle> {
-  const { sha256, ...rest } = options;
-  await checkFile(bytes, { path: "the file", ...(sha256 && { sha256 }) }, origin);
-  if (bytes.length === 0) throw truncated(origin, "some", 0);
-  if (/^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 64))))
-    throw invalid(`${origin}: expected a bundle or a graph, got HTML or XML: its address may be another`);
-  if (!ZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return openModel(bytes, origin);
-  const { readZip } = await import("./zip.ts"); // a browser that opens a folder never loads it
-  const files = within(origin, () => readZip(bytes));
-  const read = async (path: string) => files.get(path) ?? missing(`${origin}: has no ${path}`);
-  return listBundle({ origin, read }, rest);
-}
-
-/** What can be given in place of a path or URL. */
-export type BundleInMemory = Uint8Array | ArrayBuffer | Blob | ListedBundle;
-
-/** Bytes of a bundle, or what was listed before. @throws {SubspanError} USAGE for anything else; as openBundle. */
-export async function listInMemory(
-  source: BundleInMemory,
-  options: Omit<ReadOptions, "dtype"> = {},
-): Promise<ListedBundle> {
-  if (source instanceof Blob)
-    return listBytes(new Uint8Array(await source.arrayBuffer()), (source as Partial<File>).name || "file", options);
-  if (source instanceof ArrayBuffer) return listBytes(new Uint8Array(source), "bundle", options);
-  if (source instanceof Uint8Array) return listBytes(source, "bundle", options);
-  if (typeof source?.read === "function" && typeof source.manifest === "object") return source;
-  const expected = "the path or URL of a bundle, its bytes, or what readBundle answered";
-  throw new SubspanError("USAGE", `expected ${expected}, got ${kindOf(source)}`);
-}
-
-/** @throws {SubspanError} USAGE for what is no address. */
-export function addressOf(source: string | URL, base?: string): URL {
-  if (URL.canParse(source, base)) return new URL(source, base);
-  throw new SubspanError("USAGE", `${source}: expected an address`);
-}
-
-/** What a URL names: `*.onnx`, `*.subspan`, or the folder of a bundle. @throws {SubspanError} as openBundle. */
-export async function listUrl(
-  url: URL,
-  options: Omit<ReadOptions, "dtype"> = {},
-  cache?: FileCache,
-): Promise<ListedBundle> {
-  const { sha256, ...rest } = options;
-  const [, file] = /([^/]+\.(?:onnx|subspan))$/.exec(url.pathname) ?? [];
-  const folder = new URL(url);
-  if (file === undefined && !folder.pathname.endsWith("/")) folder.pathname += "/";
-  const read = (path: string, maxBytes: number, size?: number) => {
-    const address = new URL(path, folder);
-    address.search = url.search;
-    return download(address, { path, maxBytes, size, name: url.href }, options);
-  };
-  const source = { origin: url.href, read, cache, onProgress: options.onProgress };
-  if (file === undefined) return listBundle(source, options);
-  const bytes = await readChecked(source, { path: file, ...(sha256 && { sha256 }) });
-  return listBytes(bytes, url.href, rest);
-}
-
 /** Reads a file from the cache, or where it comes from, and checks it against what is known of it. */
-async function readChecked(source: BundleFiles, file: ExpectedFile): Promise<Uint8Array> {
+export async function readChecked(source: BundleFiles, file: ExpectedFile): Promise<Uint8Array> {
   const { origin, cache, onProgress } = source;
   onProgress?.({ status: "initiate", name: origin, file: file.path });
   const bytes = (await kept(cache, file)) ?? (await readFresh(source, file));
@@ -226,22 +152,46 @@ async function kept(cache: FileCache | undefined, { sha256: expected }: Expected
   return bytes !== undefined && (await sha256(bytes)) === expected ? bytes : undefined;
 }
 
-async function checkFile(bytes: Uint8Array, file: ExpectedFile, origin: string): Promise<void> {
-  const where = `${origin}: ${file.path}`;
-  if (file.size !== undefined && bytes.length < file.size) throw truncated(where, file.size, bytes.length);
-  if (file.size !== undefined && bytes.length > file.size)
-    throw invalid(`${where}: expected ${file.size} bytes, got ${bytes.length}`);
-  if (file.sha256 === undefined) return;
-  const hash = await sha256(bytes);
-  if (hash !== file.sha256) throw invalid(`${where}: expected sha256 ${file.sha256}, got ${hash}`);
+/** Size and hash are those expected. @throws {SubspanError} BUNDLE_TRUNCATED, BUNDLE_INVALID. */
+export async function checkFile(
+  bytes: Uint8Array,
+  { path, size = bytes.length, sha256: expected }: ExpectedFile,
+  origin: string,
+): Promise<void> {
+  const where = `${origin}: ${path}`;
+  if (bytes.length < size) throw truncated(where, size, bytes.length);
+  if (bytes.length > size) throw invalid(`${where}: expected ${size} bytes, got ${bytes.length}`);
+  const hash = expected && (await sha256(bytes));
+  if (hash !== expected) throw invalid(`${where}: expected sha256 ${expected}, got ${hash}`);
 }
 
 /** SHA-256 in lower-case hexadecimal, as the manifest writes it. */
 export async function sha256(bytes: Uint8Array): Promise<string> {
   if (globalThis.crypto?.subtle === undefined)
-    throw new SubspanError("DEPENDENCY_MISSING", "checking hashes needs WebCrypto: in browsers, HTTPS or localhost");
+    throw new SubspanError(
+      "DEPENDENCY_MISSING",
+      "no WebCrypto for hashes, or the page is not secure (HTTPS or localhost)",
+    );
   const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * A graph with the manifest inside it.
+ *
+ * @param said - what the bundle's manifest says; the graph's own says the same.
+ * @throws {SubspanError} as openBundle, beginning with the place.
+ */
+export function checkedGraph(model: Uint8Array, where: string, said?: GraphManifest) {
+  return within(where, () => {
+    const graph = checkGraph(model);
+    const manifest = graphManifest(graph);
+    const names = Object.keys({ ...manifest, ...said }) as (keyof GraphManifest)[];
+    const differs = said && names.find((name) => JSON.stringify(said[name]) !== JSON.stringify(manifest[name]));
+    if (differs !== undefined) throw invalid(`${differs} is not what the graph's own manifest says`);
+    checkSignature(graph, manifest);
+    return { graph, manifest };
+  });
 }
 
 /** The graph's inputs and outputs are the manifest's, in name, type and shape. */
@@ -259,83 +209,23 @@ function checkSignature({ inputs, outputs }: GraphSummary, manifest: GraphManife
     if (said !== found) throw invalid(`the manifest's ${what} are ${said}, the graph's ${found}`);
 }
 
-interface Wanted {
-  readonly path: string;
-  readonly maxBytes: number;
-  readonly size: number | undefined;
-  /** Of the bundle, for progress. */
-  readonly name: string;
-}
-
-async function download(url: URL, wanted: Wanted, options: ReadOptions): Promise<Uint8Array> {
-  const { fetch: fetcher = globalThis.fetch, signal } = options;
-  try {
-    // What browsers keep of HTTP may be of the bundle that was there before.
-    const response = await fetcher(url, { cache: "no-cache", ...(signal && { signal }) });
-    if (!response.ok || response.body === null) return missing(`${url.href}: HTTP ${response.status}`);
-    options.onProgress?.({ status: "download", name: wanted.name, file: wanted.path });
-    return await readBody(response, response.body, url.href, wanted, options);
-  } catch (cause) {
-    checkAborted(signal);
-    if (cause instanceof SubspanError) throw cause;
-    return missing(`${url.href}: ${String(cause)}`, { cause });
-  }
-}
-
-async function readBody(
-  { headers }: Response,
-  body: ReadableStream<Uint8Array>,
-  origin: string,
-  { path, maxBytes, size, name }: Wanted,
-  { onProgress, signal }: ReadOptions,
-): Promise<Uint8Array> {
-  const length = headers.has("content-encoding")
-    ? Number.NaN
-    : Number.parseInt(headers.get("content-length") ?? "", 10);
-  const chunks: Uint8Array[] = [];
-  let loaded = 0;
-  const reader = body.getReader();
-  const next = () =>
-    reader.read().catch((cause) => {
-      checkAborted(signal);
-      throw truncated(origin, length || size || "more", loaded, { cause });
-    });
-  for (let part = await next(); !part.done; part = await next()) {
-    loaded += part.value.length;
-    if (loaded > maxBytes) {
-      await reader.cancel();
-      throw invalid(`${origin}: longer than ${maxBytes} bytes`);
-    }
-    chunks.push(part.value);
-    const total = Math.max(length || size || 0, loaded);
-    onProgress?.({ status: "progress", name, file: path, loaded, total, progress: (100 * loaded) / total });
-  }
-  if (loaded < length) throw truncated(origin, length, loaded);
-  const bytes = new Uint8Array(loaded);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
-
-function decode(bytes: Uint8Array, what: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new SubspanError("BUNDLE_INVALID", `${what}: expected UTF-8`, { cause });
-  }
-}
-
-function missing(message: string, options?: ErrorOptions): never {
+export function missing(message: string, options?: ErrorOptions): never {
   throw new SubspanError("BUNDLE_MISSING", message, options);
 }
 
-function invalid(message: string): SubspanError {
+export function invalid(message: string): SubspanError {
   return new SubspanError("BUNDLE_INVALID", message);
 }
 
-function truncated(where: string, expected: number | string, got: number, options?: ErrorOptions): SubspanError {
+export function truncated(where: string, expected: number | string, got: number, options?: ErrorOptions): SubspanError {
   return new SubspanError("BUNDLE_TRUNCATED", `${where}: expected ${expected} bytes, got ${got}: cut short`, options);
+}
+
+/** What `read` answers; what it refuses begins with the place. @throws {SubspanError} as `read`. */
+export function within<T>(place: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    return throwAt(place, error);
+  }
 }

@@ -5,7 +5,6 @@ import type { Outputs } from "./engine.ts";
 import { SubspanError } from "./errors.ts";
 import { type Batch, type Decoder, type Input, InputReader } from "./input.ts";
 import type { GraphManifest } from "./manifest.ts";
-import { ThreadFailure } from "./remote.ts";
 import type { NumberArray } from "./samples.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -83,12 +82,7 @@ export class Clusterer<Encoded = never> {
     const { name, clusters } = manifest;
     const { nodes, parameterBytes } = graph;
     this.#sessions = sessions;
-    this.#reader = new InputReader(manifest.input, async (image, shape) =>
-      decode(image, shape).catch((error) => {
-        if (error instanceof ThreadFailure) this.#checkOpen(); // the thread was ended by dispose
-        throw error;
-      }),
-    );
+    this.#reader = new InputReader(manifest.input, decode);
     this.bundle = bundle;
     this.info = { name, clusters, ...placement, manifest, dtype, modelBytes: model.length, parameterBytes, nodes };
   }

@@ -44,8 +44,7 @@ export async function walkLadder<T>(
     }
   }
   const reasons = failures.map(({ device, reason }) => `${device}: ${reason}`).join("; ");
-  const which = strict && request !== "auto" ? `${request}, and no other was allowed` : `"${request}"`;
-  throw new SubspanError("DEVICE_UNAVAILABLE", `no device for ${which}: ${reasons}`);
+  throw new SubspanError("DEVICE_UNAVAILABLE", `no device for "${request}": ${reasons}`);
 }
 
 function rungs(request: DeviceRequest, strict: boolean, ladder: readonly Device[]): readonly Device[] {

@@ -51,18 +51,8 @@ export class SubspanError extends Error {
   }
 }
 
-/** What `read` answers; what it refuses begins with the place. @throws {SubspanError} as `read`. */
-export function within<T>(place: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof SubspanError)) throw error;
-    throw new SubspanError(error.code, `${place}: ${error.message}`, { cause: error });
-  }
-}
-
-/** A value of the wrong kind, in words. */
-export function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  return typeof value === "object" ? value.constructor?.name || "an object" : `a ${typeof value}`;
+/** Throws an error again; if it is of subspan, it begins with the place. */
+export function throwAt(place: string, error: unknown): never {
+  if (!(error instanceof SubspanError)) throw error;
+  throw new SubspanError(error.code, `${place}: ${error.message}`, { cause: error });
 }

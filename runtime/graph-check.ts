@@ -108,12 +108,13 @@ const GROWTH: Readonly<Record<string, (inputs: readonly (Constant | undefined)[]
  * @throws {SubspanError} GRAPH_INVALID for bytes that are no such model, GRAPH_REFUSED for a model that is not allowed.
  */
 export function checkGraph(bytes: Uint8Array): GraphSummary {
-  if (bytes.length > GRAPH_LIMITS.modelBytes) throw refused(`a model of ${bytes.length} bytes, 2 GB are allowed`);
+  if (bytes.length > GRAPH_LIMITS.modelBytes)
+    throw refused(`${bytes.length} bytes, ${GRAPH_LIMITS.modelBytes} are allowed`);
   const model = readMessage(bytes, { start: 0, end: bytes.length }, SPEC.model);
-  const irVersion = Number(int64(bytes, first(model, MODEL.irVersion)));
-  if (irVersion !== IR_VERSION) throw refused(`expected IR version ${IR_VERSION}, got ${irVersion}`);
   const graph = first(model, MODEL.graph);
   if (graph === undefined) throw invalid("the model has no graph");
+  const irVersion = Number(int64(bytes, first(model, MODEL.irVersion)));
+  if (irVersion !== IR_VERSION) throw refused(`expected IR version ${IR_VERSION}, got ${irVersion}`);
   checkOpset(bytes, model);
   const metadata = readMetadata(bytes, model);
   return { irVersion, opset: OPSET, ...new GraphCheck(bytes).graph(readMessage(bytes, graph, SPEC.graph)), metadata };
@@ -127,7 +128,7 @@ function checkOpset(bytes: Uint8Array, model: Message): void {
   });
   const expected = `"" ${OPSET}`;
   if (imports.length !== 1 || imports[0] !== expected)
-    throw refused(`expected the operator set ${expected} alone, got ${imports.join(", ") || "none"}`);
+    throw refused(`expected operator set ${expected}, got ${imports.join(", ") || "none"}`);
 }
 
 function readMetadata(bytes: Uint8Array, model: Message): Record<string, string> {

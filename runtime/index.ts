@@ -11,6 +11,7 @@ export {
   type ReadOptions,
   sha256,
 } from "./bundle.ts";
+export type { BundleInMemory } from "./bundle-bytes.ts";
 export {
   type Assignments,
   type AssignmentsPart,

@@ -1,4 +1,4 @@
-import { kindOf, SubspanError } from "./errors.ts";
+import { SubspanError } from "./errors.ts";
 import type { ManifestInput } from "./manifest.ts";
 
 /** How many samples a shape holds; nothing if it holds none such. The channel axis of grey images may be left out. */
@@ -34,4 +34,10 @@ export function mismatch(
   got: string,
 ): SubspanError {
   return new SubspanError(code, `${name}: expected [${shape.join(", ")}] ${dtype}, got ${got}`);
+}
+
+/** A value of the wrong kind, in words. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return typeof value === "object" ? value.constructor?.name || "an object" : `a ${typeof value}`;
 }

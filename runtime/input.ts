@@ -1,5 +1,5 @@
-import { kindOf, SubspanError } from "./errors.ts";
-import { badNumber, countSamples, mismatch } from "./input-check.ts";
+import { throwAt } from "./errors.ts";
+import { badNumber, countSamples, kindOf, mismatch } from "./input-check.ts";
 import type { ManifestInput } from "./manifest.ts";
 import { type Batch, isPixels, type NestedInput, type PixelInput, type Pixels, zeros } from "./samples.ts";
 
@@ -83,8 +83,7 @@ export class InputReader<Encoded> {
     try {
       return await this.#one(item);
     } catch (error) {
-      if (!(error instanceof SubspanError)) throw error;
-      throw new SubspanError(error.code, `[${index}]: ${error.message}`, { cause: error });
+      return throwAt(`[${index}]`, error);
     }
   }
 

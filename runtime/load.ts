@@ -3,7 +3,6 @@ import { type Bundle, type ListedBundle, openGraph, type Precision, type ReadOpt
 import { Clusterer, DEFAULT_OUTPUTS, type Placement } from "./clusterer.ts";
 import { type Device, type DeviceRequest, walkLadder } from "./devices.ts";
 import type { Engine } from "./engine.ts";
-import { kindOf, SubspanError } from "./errors.ts";
 import type { Decoder } from "./input.ts";
 import { partOf } from "./part.ts";
 import type { EngineSetup } from "./remote.ts";
@@ -43,7 +42,6 @@ export async function openClusterer<Encoded>(
   options: CommonLoadOptions,
   { ladder, probe, open }: Platform<Encoded>,
 ): Promise<Clusterer<Encoded>> {
-  checkOptions(options);
   const { device: requested = "auto", strict = false, dtype, signal, onProgress } = options;
   let bundle: ListedBundle | Bundle = listed;
   const { device, opened, failures } = await walkLadder(requested, strict, ladder, async (rung) => {
@@ -62,22 +60,6 @@ export async function openClusterer<Encoded>(
   onProgress?.({ status: "ready", name: bundle.manifest.name });
   const sessions = new Sessions(engine, bundle as Bundle, part);
   return new Clusterer(sessions, bundle as Bundle, { device, requested, failures, ...placement }, decode);
-}
-
-const DEVICES = ["auto", "cpu", "cuda", "webgpu", "wasm"] as const satisfies readonly DeviceRequest[];
-const DTYPES = ["auto", "fp32", "fp16", "int8"] as const satisfies readonly (Precision | "auto")[];
-
-/** What a device would be blamed for. @throws {SubspanError} USAGE. */
-function checkOptions({ device, dtype, threads }: CommonLoadOptions & { readonly threads?: number }): void {
-  check("device", device, (value) => DEVICES.some((known) => known === value), DEVICES.join(", "));
-  check("dtype", dtype, (value) => DTYPES.some((known) => known === value), DTYPES.join(", "));
-  check("threads", threads, (value) => Number.isInteger(value) && Number(value) >= 1, "an integer from 1");
-}
-
-function check(name: string, value: unknown, fits: (value: unknown) => boolean, expected: string): void {
-  if (value === undefined || fits(value)) return;
-  const got = typeof value === "string" || typeof value === "number" ? JSON.stringify(value) : kindOf(value);
-  throw new SubspanError("USAGE", `${name}: expected ${expected}, got ${got}`);
 }
 
 async function variant(bundle: ListedBundle, half: boolean): Promise<Precision> {

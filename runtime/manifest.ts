@@ -84,8 +84,7 @@ export function parseManifest(json: unknown): Manifest {
  */
 export function graphManifest(graph: GraphSummary): GraphManifest {
   const text = graph.metadata[METADATA_KEY];
-  if (text === undefined)
-    throw new SubspanError("BUNDLE_INVALID", `the graph is no clusterer: it has no metadata "${METADATA_KEY}"`);
+  if (text === undefined) throw new SubspanError("BUNDLE_INVALID", `no clusterer: no metadata "${METADATA_KEY}"`);
   const root = field(parseJson(text, "the graph's manifest"), "the graph's manifest");
   checkVersion(root);
   return parseGraphManifest(root);
@@ -98,10 +97,10 @@ function checkVersion(root: Field): void {
     version.fail(`${FORMAT_VERSION}, the format of this version of subspan`, undefined, "BUNDLE_VERSION");
 }
 
-/** JSON or BUNDLE_INVALID, naming `what`. */
-export function parseJson(text: string, what: string): unknown {
+/** JSON, as text or in UTF-8, or BUNDLE_INVALID, naming `what`. */
+export function parseJson(json: string | Uint8Array, what: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(typeof json === "string" ? json : new TextDecoder("utf-8", { fatal: true }).decode(json));
   } catch (cause) {
     throw new SubspanError("BUNDLE_INVALID", `${what}: expected JSON, got ${(cause as Error).message}`, { cause });
   }

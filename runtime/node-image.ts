@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { Sharp, SharpOptions } from "sharp";
-import { kindOf, SubspanError } from "./errors.ts";
+import { SubspanError } from "./errors.ts";
 import { checkImageHeader } from "./image-header.ts";
+import { kindOf } from "./input-check.ts";
 import { decodePlainPng } from "./node-png.ts";
 import { fromRgba, MAX_PIXELS, tooLarge } from "./pixels.ts";
 import { isPixels, type PixelInput, type Pixels } from "./samples.ts";

@@ -2,22 +2,14 @@ import { readFile, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import {
-  addressOf,
-  type Bundle,
-  type BundleInMemory,
-  type ListedBundle,
-  listBundle,
-  listBytes,
-  listInMemory,
-  listUrl,
-  openGraph,
-  type ReadOptions,
-} from "./bundle.ts";
+import { type Bundle, type ListedBundle, listBundle, openGraph, type ReadOptions } from "./bundle.ts";
+import { type BundleInMemory, listBytes, listInMemory } from "./bundle-bytes.ts";
+import { listUrl } from "./bundle-url.ts";
 import type { Clusterer } from "./clusterer.ts";
 import type { Device } from "./devices.ts";
 import { SubspanError } from "./errors.ts";
 import { GRAPH_LIMITS } from "./graph-check.ts";
+import { kindOf } from "./input-check.ts";
 import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
 import { computesHalf, NODE_LADDER, whyNot } from "./node-devices.ts";
 import { decodeImage, type EncodedImage } from "./node-image.ts";
@@ -47,6 +39,7 @@ export async function loadClusterer(
   source: string | URL | BundleInMemory,
   options: LoadOptions = {},
 ): Promise<Clusterer<EncodedImage>> {
+  checkOptions(options);
   return openClusterer(await readManifest(source, options), options, {
     ladder: NODE_LADDER,
     probe,
@@ -64,7 +57,7 @@ export async function readManifest(
   source: string | URL | BundleInMemory,
   options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
-  if (typeof source !== "string" && !(source instanceof URL)) return listInMemory(source, options);
+  if (typeof source !== "string" && !(source instanceof URL)) return listInMemory(checkedSource(source), options);
   const url = source instanceof URL || /^(https?|file):/.test(source) ? addressOf(source) : undefined;
   if (url !== undefined && url.protocol !== "file:") return listUrl(url, options);
   const path = url === undefined ? String(source) : fileURLToPath(url);
@@ -72,6 +65,33 @@ export async function readManifest(
   if (!found.isDirectory()) return listBytes(await readFileOf(path, GRAPH_LIMITS.modelBytes), path, options);
   const read = (name: string, maxBytes: number) => readInside(path, name, maxBytes);
   return listBundle({ origin: path, read, onProgress: options.onProgress }, options);
+}
+
+const KNOWN = { device: "auto, cpu, cuda, webgpu, wasm", dtype: "auto, fp32, fp16, int8" };
+
+/** What a device would be blamed for. @throws {SubspanError} USAGE. */
+function checkOptions(options: LoadOptions): void {
+  const check = (name: "device" | "dtype" | "threads", fits: boolean, expected: string) => {
+    if (options[name] !== undefined && !fits)
+      throw new SubspanError("USAGE", `${name}: expected ${expected}, got ${String(options[name])}`);
+  };
+  for (const name of ["device", "dtype"] as const)
+    check(name, KNOWN[name].split(", ").includes(options[name] as string), KNOWN[name]);
+  check("threads", Number.isInteger(options.threads) && (options.threads as number) > 0, "an integer from 1");
+}
+
+/** @throws {SubspanError} USAGE for what is no address. */
+function addressOf(source: string | URL): URL {
+  if (URL.canParse(source)) return new URL(source);
+  throw new SubspanError("USAGE", `${source}: expected an address`);
+}
+
+/** @throws {SubspanError} USAGE. */
+function checkedSource(source: BundleInMemory): BundleInMemory {
+  const isBytes = [Uint8Array, ArrayBuffer, Blob].some((kind) => source instanceof kind);
+  if (isBytes || typeof (source as ListedBundle | undefined)?.read === "function") return source;
+  const expected = "the path or URL of a bundle, its bytes, or what readBundle answered";
+  throw new SubspanError("USAGE", `expected ${expected}, got ${kindOf(source)}`);
 }
 
 async function probe(device: Device): Promise<boolean> {

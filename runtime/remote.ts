@@ -59,13 +59,13 @@ export class RemoteEngine<Encoded> implements Engine {
   readonly #setup: Omit<EngineSetup, "part">;
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(reason: Error): void }>();
   #asked = 0;
-  #failure: ThreadFailure | undefined;
+  #failure: SubspanError | undefined;
 
   private constructor(thread: Thread, setup: Omit<EngineSetup, "part">) {
     this.#thread = thread;
     this.#setup = setup;
     thread.listen((message) => this.#hear(message as Answer));
-    thread.onFailure((reason) => this.#fail(reason));
+    thread.onFailure((reason) => this.#fail(new ThreadFailure(`the worker thread does not answer: ${reason}`)));
   }
 
   /** @throws what opening throws in the thread, or a ThreadFailure. The thread has ended then. */
@@ -99,7 +99,7 @@ export class RemoteEngine<Encoded> implements Engine {
     try {
       if (this.#failure === undefined) await this.#call("release", []);
     } finally {
-      this.#fail("released");
+      this.#fail(new SubspanError("DISPOSED", "is disposed"));
       await this.#thread.end();
     }
   }
@@ -124,8 +124,8 @@ export class RemoteEngine<Encoded> implements Engine {
       );
   }
 
-  #fail(reason: string): void {
-    this.#failure ??= new ThreadFailure(`the worker thread does not answer: ${reason}`);
+  #fail(failure: SubspanError): void {
+    this.#failure ??= failure;
     for (const { reject } of this.#waiting.values()) reject(this.#failure);
     this.#waiting.clear();
   }

@@ -1,13 +1,6 @@
-import {
-  addressOf,
-  type Bundle,
-  type BundleInMemory,
-  type ReadOptions as CommonReadOptions,
-  type ListedBundle,
-  listInMemory,
-  listUrl,
-  openGraph,
-} from "./bundle.ts";
+import { type Bundle, type ReadOptions as CommonReadOptions, type ListedBundle, openGraph } from "./bundle.ts";
+import { type BundleInMemory, listInMemory } from "./bundle-bytes.ts";
+import { listUrl } from "./bundle-url.ts";
 import type { Clusterer } from "./clusterer.ts";
 import type { Device } from "./devices.ts";
 import { type CommonLoadOptions, type OpenedEngine, openClusterer } from "./load.ts";
@@ -81,7 +74,7 @@ export async function readManifest(
   options: Omit<ReadOptions, "dtype"> = {},
 ): Promise<ListedBundle> {
   if (typeof source !== "string" && !(source instanceof URL)) return listInMemory(source, options);
-  return listUrl(addressOf(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
+  return listUrl(new URL(source, globalThis.location?.href), options, options.cache === false ? undefined : webCache);
 }
 
 async function openOn(
@@ -113,7 +106,7 @@ function threadsOf(device: Device, { threads, wasmPaths }: LoadOptions, inWorker
   if (meant < 2 || (isolated && (inWorker || wasmPaths !== undefined))) return meant;
   const hindrance = isolated
     ? "without a worker, threads need wasmPaths"
-    : "the page is not cross-origin isolated by COOP and COEP headers";
+    : "the page is not cross-origin isolated (COOP, COEP)";
   notes.push(`1 thread, not ${meant}: ${hindrance}`);
   return 1;
 }

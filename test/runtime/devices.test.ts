@@ -35,8 +35,8 @@ test("a named device falls back to those after it, strictly to none", async () =
 });
 
 test.each([
-  [{ device: "gpu" }, 'device: expected auto, cpu, cuda, webgpu, wasm, got "gpu"'],
-  [{ dtype: "fp8" }, 'dtype: expected auto, fp32, fp16, int8, got "fp8"'],
+  [{ device: "gpu" }, "device: expected auto, cpu, cuda, webgpu, wasm, got gpu"],
+  [{ dtype: "fp8" }, "dtype: expected auto, fp32, fp16, int8, got fp8"],
   [{ threads: 0 }, "threads: expected an integer from 1, got 0"],
   [{ threads: 1.5 }, "threads: expected an integer from 1, got 1.5"],
 ])("%j is refused, and no device is blamed", async (options, message) => {

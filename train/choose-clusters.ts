@@ -1,3 +1,4 @@
+import { SAME, SCALE_NEIGHBOUR } from "../models/assignment/nystrom.ts";
 import type { Preset } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import type { Augmentation } from "./data/index.ts";
@@ -20,7 +21,6 @@ export const AUTO = "auto";
 const MOST = 50;
 const SMALLEST = 5;
 const NEIGHBOURS = 10;
-const SCALE_NEIGHBOUR = 7;
 /** What the method is given while K is not known; nothing of what is computed then depends on it. */
 export const PROVISIONAL = 2;
 const PRETRAINING: Preset = "quick";
@@ -71,7 +71,7 @@ export async function chooseClusters({ settings, augmentation, ...options }: Cho
   const latents = await trainer.encode(parameters);
   const landmarks = chooseLandmarks(n, method.spectral(config).landmarks, new Random(seed, "landmarks"));
   const neighbours = await nearestNeighbours(unitRows(gatherRows(latents, landmarks)), NEIGHBOURS);
-  const { affinity } = selfTunedAffinity(neighbours, { scaleNeighbour: SCALE_NEIGHBOUR });
+  const { affinity } = selfTunedAffinity(neighbours, { scaleNeighbour: SCALE_NEIGHBOUR, rounding: Math.sqrt(SAME) });
   const candidates = relativeEigengaps(affinity, most, new Random(seed, "eigengap"));
   const [{ clusters }] = clearestFirst(candidates) as [ClusterCandidate];
   const after = phases.length === 0 ? "initialisation" : (first?.name as string);

@@ -1,4 +1,4 @@
-import { SCALE_NEIGHBOUR } from "../models/assignment/nystrom.ts";
+import { SAME, SCALE_NEIGHBOUR } from "../models/assignment/nystrom.ts";
 import type { Arrays, SpectralSettings } from "../models/index.ts";
 import type { NumberArray } from "../runtime/samples.ts";
 import type { Random } from "./random.ts";
@@ -27,7 +27,15 @@ export function clusterLatents(
   const { clusters, eigenvectors } = settings;
   const neighbours = Math.min(settings.neighbours, (latents.shape[0] as number) - 1);
   const scaleNeighbour = Math.min(SCALE_NEIGHBOUR, neighbours);
-  return spectralClustering(unitRows(latents), { clusters, neighbours, scaleNeighbour, eigenvectors, random });
+  const rounding = Math.sqrt(SAME); // equal samples in other places of a batch have latents that differ in their last bits
+  return spectralClustering(unitRows(latents), {
+    clusters,
+    neighbours,
+    scaleNeighbour,
+    rounding,
+    eigenvectors,
+    random,
+  });
 }
 
 /** Rows of `array` by index. */

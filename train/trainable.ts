@@ -16,7 +16,7 @@ export type TrainingData = Pick<Dataset, "name" | "samples" | "fingerprint">;
  * @throws {SubspanError} NOT_FINITE, OUT_OF_RANGE, TOO_FEW_SAMPLES, SHAPE_MISMATCH or USAGE.
  */
 export function checkTrainable(method: Method, settings: object, { name, samples }: TrainingData): void {
-  const { clusters, eigenvectors, landmarks, most } = method.spectral(settings);
+  const { clusters, eigenvectors, landmarks, anchors, most } = method.spectral(settings);
   const n = samples.shape[0];
   if (most !== undefined && n > most.samples) {
     const message = `${name}: ${n} samples, expected at most ${most.samples} for ${method.name}`;
@@ -29,6 +29,8 @@ export function checkTrainable(method: Method, settings: object, { name, samples
       throw new SubspanError("TOO_FEW_SAMPLES", `${name}: ${n} samples, expected at least ${least}, the ${what}`);
     if (landmarks < least)
       throw new SubspanError("USAGE", `landmarks: ${landmarks}, expected at least ${least}, the ${what}`);
+    if (anchors !== undefined && anchors.count < least)
+      throw new SubspanError("USAGE", `anchors: ${anchors.count}, expected at least ${least}, the ${what}`);
   }
   const distinct = distinctSamples(samples, clusters);
   if (distinct < clusters) {

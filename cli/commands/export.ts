@@ -33,7 +33,10 @@ export const exportCommand: Command = {
     ["--overwrite", "Replace the bundle in --out"],
     ["--web <folder>", "Also a static site that assigns in the browser, with the bundle inside; <run> may be a bundle"],
     ["--target <engine>", `What ${TARGET_NAMES.join(", ")} needs, in --out; <run> is a bundle`],
-    ["--storage <uri>", "Where a cluster finds it, for kserve and k8s-job; pvc://models unless said"],
+    [
+      "--storage <uri>",
+      "The bundle's folder where a cluster finds it, for kserve and k8s-job; pvc://models/NAME unless said",
+    ],
     ["--image <name>", "Of a container with subspan, for these; subspan:VERSION unless said"],
     ["--force", "Replace what is in the folder of --web, whatever it is"],
     ["--json", "The result as JSON"],
@@ -67,7 +70,7 @@ async function exportTarget(target: Target, bundle: string, { options, io }: Com
   options.refuse([...OF_BUNDLES, "web", "force"], `--target ${target}: it is made of a bundle as it is`);
   const out = options.required("out", target);
   const image = options.text("image") ?? `subspan:${packageVersion()}`;
-  const files = await writeTarget(target, bundle, out, { storage: options.text("storage") ?? "pvc://models", image });
+  const files = await writeTarget(target, bundle, out, { storage: options.text("storage"), image });
   const json = options.has("json");
   io.stdout.write(
     json ? `${JSON.stringify({ target, out, files })}\n` : `${files.map((file) => join(out, file)).join("\n")}\n`,

@@ -1,22 +1,28 @@
 import type { Bundle } from "../../runtime/bundle.ts";
+import { SubspanError } from "../../runtime/errors.ts";
 import type { TargetFiles, TargetOptions } from "./target.ts";
 import { triton } from "./triton.ts";
 
-/** A name as Kubernetes takes them: RFC 1123, lower case, at most 63 characters. */
+/** A name as Kubernetes takes them (RFC 1123, lower case, at most 63 characters) and KServe: it begins with a letter. */
 function dnsName(name: string): string {
   return (
     name
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, "-")
-      .replace(/^-+/, "")
+      .replace(/^[^a-z]+/, "")
       .slice(0, 56)
       .replace(/-+$/, "") || "clusterer"
   );
 }
 
+/** The bundle's folder, unless it is said. */
+const stored = ({ manifest }: Bundle, { storage }: TargetOptions) => storage ?? `pvc://models/${manifest.name}`;
+
 /** InferenceServices for both of KServe's ways: its own Triton runtime, and subspan's server as a runtime. */
-export function kserve(bundle: Bundle, { storage, image }: TargetOptions): TargetFiles {
+export function kserve(bundle: Bundle, options: TargetOptions): TargetFiles {
   const name = dnsName(bundle.manifest.name);
+  const { image } = options;
+  const storage = stored(bundle, options);
   const repository = Object.entries(triton(bundle)).map(([path, content]) => [`triton/${path}`, content]);
   return {
     ...Object.fromEntries(repository),
@@ -103,11 +109,21 @@ spec:
 const SHARDS = 16;
 const AT_ONCE = 4;
 
-/** A Job that assigns a source in shards, each pod one. A shard that fails is tried again alone; one that is there is left. */
-export function job({ manifest }: Bundle, { storage, image }: TargetOptions): TargetFiles {
-  const name = dnsName(manifest.name);
+/**
+ * A Job that assigns a source in shards, each pod one. A shard that fails is tried again alone; one that is there is left.
+ *
+ * @throws {SubspanError} USAGE for a storage that is no volume claim: pods mount it.
+ */
+export function job(bundle: Bundle, options: TargetOptions): TargetFiles {
+  const name = dnsName(bundle.manifest.name);
+  const { image } = options;
+  const storage = stored(bundle, options);
+  const [, claim = "", folder] = /^pvc:\/\/([a-z0-9][a-z0-9.-]*)\/*(.*?)\/*$/.exec(storage) ?? [];
+  if (folder === undefined)
+    throw new SubspanError("USAGE", `--storage: expected a volume claim such as pvc://models/digits, got ${storage}`);
+  const path = ["/models", folder].filter((part) => part !== "").join("/");
   return {
-    "job.yaml": `# Claims: "models" holds the bundle in ${manifest.name}/, "data" the source x.npz, and takes the shards' files. When the Job is
+    "job.yaml": `# Claims: "${claim}" holds the bundle in ${folder || "its root"}, "data" the source x.npz, and takes the shards' files. When the Job is
 # complete, join them: subspan merge /data/labels-*.csv --out labels.csv
 apiVersion: batch/v1
 kind: Job
@@ -127,7 +143,7 @@ spec:
           image: ${JSON.stringify(image)}
           args:
             - assign
-            - ${JSON.stringify(`/models/${manifest.name}`)}
+            - ${JSON.stringify(path)}
             - /data/x.npz
             - --device=cpu
             - --shard=$(JOB_COMPLETION_INDEX)/${SHARDS}
@@ -150,7 +166,7 @@ spec:
       volumes:
         - name: models
           persistentVolumeClaim:
-            claimName: ${JSON.stringify(storage.replace(/^pvc:\/\//, "").split("/")[0])}
+            claimName: ${JSON.stringify(claim)}
         - name: data
           persistentVolumeClaim:
             claimName: data

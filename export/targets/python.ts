@@ -27,9 +27,25 @@ def open_session(path):
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def checked(samples):
+    """What the graph takes, [n, *SHAPE]. What would be assigned as something else is a ValueError: the graph does not see it."""
+    samples = np.asarray(samples)
+    if samples.dtype == object:
+        samples = samples.astype(np.float64)  # None becomes NaN
+    size = int(np.prod(SHAPE))
+    if samples.size != len(samples) * size:
+        raise ValueError(f"x: expected {size} numbers a sample, got {samples.size / len(samples):g}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = samples.astype(DTYPE, copy=False)
+${input.dtype === "uint8" ? SHARES : ""}    isRight = ${input.dtype === "uint8" ? "numbers == samples" : "np.isfinite(numbers)"}
+    if not isRight.all():
+        raise ValueError(f"x: expected ${input.dtype === "uint8" ? "whole numbers 0..255" : "finite numbers"}, got {samples[~isRight][0]}")
+    return numbers.reshape(-1, *SHAPE)
+
+
 def assign(session, samples):
-    """Samples, flat or not, to a dict of arrays: label (int32), confidence and novelty."""
-    samples = np.asarray(samples, DTYPE).reshape(-1, *SHAPE)
+    """Samples, one a row, each flat or not, to a dict of arrays: label (int32), confidence and novelty."""
+    samples = checked(samples)
     parts = [session.run(OUTPUTS, {INPUT: samples[i : i + BATCH]}) for i in range(0, len(samples), BATCH)]
     if not parts:
         parts = [session.run(OUTPUTS, {INPUT: samples})]
@@ -37,6 +53,11 @@ def assign(session, samples):
     return {**columns, "label": columns["label"].astype(np.int32)}
 `;
 }
+
+/** Pictures as shares of 1 would all be black. */
+const SHARES = `    if samples.dtype.kind == "f" and samples.size > 0 and 0 < samples.max() <= 1:
+        raise ValueError(f"x: expected whole numbers 0..255, the largest of all is {samples.max():g}")
+`;
 
 const manifest = (kind: string) => (kind === "images" ? "of images, raw bytes 0..255" : "of vectors of features");
 
@@ -60,10 +81,16 @@ def session():
 
 
 def array_of(rows):
-    """A column of byte strings or of lists of numbers as one array."""
-    if len(rows) > 0 and isinstance(rows.iloc[0], (bytes, bytearray)):
-        return np.frombuffer(b"".join(rows), DTYPE)
-    return np.array(rows.tolist(), DTYPE)
+    """A column of byte strings or of lists of numbers as one array, a row each."""
+    if rows.isna().any():
+        raise ValueError("x: a sample is missing")
+    if len(rows) == 0 or not isinstance(rows.iloc[0], (bytes, bytearray)):
+        return np.array(rows.tolist())
+    size = int(np.prod(SHAPE)) * np.dtype(DTYPE).itemsize
+    other = next((len(row) for row in rows if len(row) != size), None)
+    if other is not None:
+        raise ValueError(f"x: expected {size} bytes a sample, got {other}")
+    return np.frombuffer(b"".join(rows), DTYPE).reshape(len(rows), -1)
 
 
 def assign_frames(frames):

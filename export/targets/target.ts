@@ -2,8 +2,8 @@
 export type TargetFiles = Readonly<Record<string, string | Uint8Array>>;
 
 export interface TargetOptions {
-  /** Where the cluster finds the models, for Kubernetes: what the storage initialiser of KServe takes, or a volume claim. */
-  readonly storage: string;
+  /** The bundle's folder in the cluster, for Kubernetes: what the storage initialiser of KServe takes, a volume claim for a Job; pvc://models/NAME unless said. */
+  readonly storage?: string | undefined;
   /** Of a container with subspan in it. */
   readonly image: string;
 }

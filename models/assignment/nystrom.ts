@@ -33,6 +33,8 @@ const SPARE = 4;
  * landmarks are stored in fewer bits, this is what is raised in the graph (see train/variants.ts).
  */
 export const SAME = 1e-9;
+/** What is farther than the last neighbour by rounding alone, as its duplicates are, is one too: else rounding would choose. */
+const EQUALLY_FAR = 1 + 1e-5;
 /** In place of a squared distance, which is at most 4. */
 const NEVER = 1e9;
 
@@ -97,7 +99,8 @@ export function nystromExtension(
   const scale = tf.maximum(tf.sqrt(tf.slice(smallest, [0, at], [-1, 1])), tf.min(scales));
   const exponents = tf.div(squaredDistances, tf.mul(scale, tf.gather(scales, indices)));
   const relative = tf.exp(tf.sub(tf.min(exponents, 1, true), exponents));
-  const isNear = tf.cast(tf.lessEqual(squaredDistances, tf.slice(smallest, [0, n - 1], [-1, 1])), "float32");
+  const reach = tf.mul(tf.slice(smallest, [0, n - 1], [-1, 1]), EQUALLY_FAR);
+  const isNear = tf.cast(tf.lessEqual(squaredDistances, reach), "float32");
   const affinities = tf.reshape(tf.mul(relative, isNear), [b, 1, c]);
   const embedding = tf.matMul(affinities, tf.gather<tf.Tensor>(rows, indices) as tf.Tensor3D);
   return unitRows(tf.reshape(embedding, [b, k]));

@@ -47,6 +47,9 @@ export function distanceToData(
   return tf.div(tf.sum(tf.mul(tapers, distances), 1), tf.sum(tapers, 1));
 }
 
+/** Distances of unit latents, 0..2, that differ by less are the same but for rounding: such are those of samples that are alike. */
+const ROUNDING = 1e-4;
+
 /**
  * Share of the training samples that are nearer to the data than each sample, [b], in 0..1: the quantiles' distribution
  * function, linear between them, so that samples beyond all but a few are still told apart.
@@ -58,7 +61,7 @@ export function noveltyOf(distances: tf.Tensor1D, quantiles: tf.Tensor1D): tf.Te
   const low = tf.slice(quantiles, [0], [intervals]);
   const width = tf.sub(tf.slice(quantiles, [1], [intervals]), low);
   const beyond = tf.sub(tf.reshape(distances, [distances.shape[0], 1]), low);
-  return tf.mean(tf.clipByValue(tf.div(beyond, tf.maximum(width, 1e-30)), 0, 1), 1);
+  return tf.mean(tf.clipByValue(tf.div(beyond, tf.maximum(width, ROUNDING)), 0, 1), 1);
 }
 
 /**

@@ -7,6 +7,7 @@ import { TARGETS } from "../../export/targets/index.ts";
 import { type Bundle, openBundle } from "../../runtime/bundle.ts";
 import { writeNpz } from "../../train/data/index.ts";
 import { Random } from "../../train/random.ts";
+import { toyModel } from "../runtime/toy.ts";
 import { toyContent, toyManifest } from "./toy-clusterer.ts";
 
 type Field = string | number | Message | readonly Field[];
@@ -98,6 +99,26 @@ describe("for Kubernetes", async () => {
     expect(text).toContain(`--shard=$(JOB_COMPLETION_INDEX)/${completions}\n`);
     expect(text).toContain("--out=/data/labels-$(JOB_COMPLETION_INDEX).csv\n");
     expect(text).toContain('claimName: "store"');
+    expect(text).toContain('- "/models/toy"\n');
+  });
+
+  test("unless it is said, the bundle is in its folder of the claim models; a Job mounts claims alone", () => {
+    const image = "a";
+    const text = TARGETS["k8s-job"](bundle, { image })["job.yaml"] as string;
+    expect(text).toContain('- "/models/My_Digits.v2"\n');
+    expect(text).toContain('claimName: "models"');
+    const service = TARGETS.kserve(bundle, { image })["subspan-inference-service.yaml"];
+    expect(service).toContain('storageUri: "pvc://models/My_Digits.v2"');
+    const root = TARGETS["k8s-job"](bundle, { image, storage: "pvc://store" })["job.yaml"];
+    expect(root).toContain('- "/models"\n');
+    expect(() => TARGETS["k8s-job"](bundle, { image, storage: "s3://bucket/toy" })).toThrow(
+      "--storage: expected a volume claim such as pvc://models/digits, got s3://bucket/toy",
+    );
+  });
+
+  test("names begin with a letter, as KServe wants them", async () => {
+    const files = TARGETS.kserve(await bundleOf({ name: "7-segments" }), OPTIONS);
+    expect(files["subspan-inference-service.yaml"]).toMatch(/name: segments\n/);
   });
 });
 
@@ -140,6 +161,8 @@ test.runIf(LEFT !== undefined)("are left for the engines' own packages", async (
   await writeFile(at("rows.parquet"), new Uint8Array(rows));
   for (const target of Object.keys(TARGETS))
     expect((await subspan("export", at("toy"), "--target", target, "--out", at(target))).stderr).toBe("");
+  await writeFile(at("toy.onnx"), toyModel("images"));
+  expect((await subspan("export", at("toy.onnx"), "--target", "ray", "--out", at("ray-images"))).stderr).toBe("");
   const assigned = await subspan("assign", at("toy"), at("x.npz"), "--device", "cpu", "--out", at("labels.npz"));
   expect(assigned.code).toBe(0);
 });

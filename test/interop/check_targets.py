@@ -136,6 +136,10 @@ def spark(folder, rows, expected):
     session.sparkContext.addPyFile(str(folder / "subspan_spark.py"))
     ours = module(folder / "subspan_spark.py")
     sys.modules["subspan_spark"] = ours
+    import pandas
+
+    refuses("bytes of another length", lambda: ours.array_of(pandas.Series([b"0" * 8, b"0" * 24])))
+    refuses("no bytes", lambda: ours.array_of(pandas.Series([b"0" * 16, None])))
     frame = session.read.parquet(str(rows))
     check("spark: several tasks", frame.rdd.getNumPartitions() >= 4, f"({frame.rdd.getNumPartitions()})")
     assigned = frame.mapInPandas(ours.assign_frames, ours.SCHEMA).toPandas().sort_values("index")
@@ -145,10 +149,31 @@ def spark(folder, rows, expected):
     check("spark: no rows", len(none) == 0, f"({time.monotonic() - began:.0f} s in all)")
 
 
+def refuses(name, call):
+    try:
+        call()
+        check(f"refuses {name}", False)
+    except ValueError as error:
+        check(f"refuses {name}", str(error).startswith("x: "), f"({error})")
+
+
+def wrong(ours, images):
+    """What the graph would assign as something else."""
+    rows = np.ones((3, 4))
+    refuses("NaN", lambda: ours.checked(np.where(np.eye(3, 4), np.nan, rows)))
+    refuses("what float32 has not", lambda: ours.checked(1e39 * rows))
+    refuses("what is missing", lambda: ours.checked([[1, 2, 3, None]]))
+    refuses("samples of another size", lambda: ours.checked(np.ones((3, 8))))
+    for name, samples in {"shares of 1": rows / 2, "black and white as shares": rows, "more than a byte": 300 * rows}.items():
+        refuses(name, lambda: images.checked(samples))
+    check("takes bytes in any form", images.checked([[0, 1, 1, 0]]).dtype == images.checked(255 * rows).dtype == np.uint8)
+
+
 def ray(folder, rows, expected):
     import pandas
 
     ours = module(folder / "subspan_ray.py")
+    wrong(ours, module(folder.parent / "ray-images" / "subspan_ray.py"))
     assign = ours.Assign()
     frame = pandas.read_parquet(rows)
     batches = [frame.iloc[i : i + ours.BATCH] for i in range(0, len(frame), ours.BATCH)]

@@ -92,7 +92,9 @@ test("what cannot be a bundle is refused by its file", async () => {
   );
   await expect(readBundle(torn)).rejects.toEqual(fails("GRAPH_INVALID", /torn\.onnx: /));
   await expect(readBundle(other)).rejects.toEqual(fails("BUNDLE_VERSION", /other: manifest\.formatVersion/));
-  await expect(readBundle(new Uint8Array(0))).rejects.toEqual(fails("GRAPH_INVALID", /^bundle: the model has no graph/));
+  await expect(readBundle(new Uint8Array(0))).rejects.toEqual(
+    fails("GRAPH_INVALID", /^bundle: the model has no graph/),
+  );
   await expect(readBundle("http://[")).rejects.toEqual(fails("USAGE", /^http:\/\/\[: expected an address/));
   const file = new File([Uint8Array.from(files["model.onnx"]!.subarray(0, 200))], "chosen.onnx");
   await expect(readBundle(file)).rejects.toEqual(fails("GRAPH_INVALID", /^chosen\.onnx: /));

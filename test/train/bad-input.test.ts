@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { exportFinished } from "../../cli/exporting.ts";
 import type { Samples } from "../../runtime/samples.ts";
 import { lopsided } from "../../train/lopsided.ts";
 import { type RunEvent, type RunHooks, readRun, resumeRun, startRun } from "../../train/run.ts";
@@ -60,13 +61,32 @@ const POOR: Readonly<Record<string, Samples>> = {
 };
 
 describe.each(NAMES)("%s", (method) => {
-  test.each(Object.entries(POOR))("of %s gives finite numbers", async (_, samples) => {
-    const { labels, sizes, structure, parameters, metrics } = await start(method, samples);
+  test.each(Object.entries(POOR))("of %s gives finite numbers, and graphs that agree", async (_, samples) => {
+    const { folder, labels, sizes, structure, parameters, metrics } = await start(method, samples);
     expect(labels).toHaveLength(samples.shape[0]);
     expect(sizes).toHaveLength(3);
     for (const [name, { data }] of Object.entries({ ...parameters, ...structure }))
       expect(data.every(Number.isFinite), name).toBe(true);
     for (const [name, value] of Object.entries(metrics)) expect(value, name).toSatisfy(Number.isFinite);
+    const out = `${folder}-bundle`;
+    const [signal, reporter] = [new AbortController().signal, { event() {}, doing() {}, note() {}, close() {} }];
+    const request = { out, parts: false, withCoefficients: false, precision: ["fp32"], overwrite: false } as const;
+    const dataset = dataOf(samples);
+    const { parity } = await exportFinished(await readRun(folder), dataset, {
+      ...request,
+      signal,
+      reporter,
+      program: "",
+    });
+    for (const { labelAgreementOutsideTies } of parity.comparisons) expect(labelAgreementOutsideTies).toBe(1);
+  });
+
+  test("refuses fewer anchors than clusters, before it trains", async () => {
+    if (method !== "ebse") return;
+    await expect(start(method, ordinary, { anchors: 2 })).rejects.toMatchObject({
+      code: "USAGE",
+      message: "anchors: 2, expected at least 3, the clusters",
+    });
   });
 
   test("of which nearly all are alike says that they were not told apart", async () => {

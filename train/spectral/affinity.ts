@@ -15,7 +15,8 @@ export interface SelfTunedAffinity {
  *     w_ij = exp(-d_ij^2 / (s_i s_j)) for j among the k nearest of i, or i of j; 0 otherwise
  *
  * s_i is the distance from i to its `scaleNeighbour`-th neighbour. Where that is 0 (duplicates), s_i is the smallest
- * positive scale of all samples (1 if there is none), so duplicates have affinity 1 and still reach others.
+ * positive scale of all samples (1 if there is none), so duplicates have affinity 1 and still reach others. Distances up
+ * to `rounding` are those of duplicates.
  *
  * A sample very far from all others can have every affinity round to 0: its degree is 0, see `normalisedAffinity`.
  *
@@ -24,7 +25,10 @@ export interface SelfTunedAffinity {
  * @see Zelnik-Manor & Perona 2004, Self-Tuning Spectral Clustering, NIPS 17, for w and s. The kNN sparsity and its
  *   symmetrising by maximum are ours.
  */
-export function selfTunedAffinity(neighbours: Neighbours, { scaleNeighbour = 7 } = {}): SelfTunedAffinity {
+export function selfTunedAffinity(
+  neighbours: Neighbours,
+  { scaleNeighbour = 7, rounding = 0 } = {},
+): SelfTunedAffinity {
   const { n, k, indices, squaredDistances } = neighbours;
   if (!Number.isInteger(scaleNeighbour) || scaleNeighbour < 1 || scaleNeighbour > k) {
     throw new SubspanError("OUT_OF_RANGE", `scaleNeighbour: expected 1..${k} (k neighbours), got ${scaleNeighbour}`);
@@ -34,7 +38,7 @@ export function selfTunedAffinity(neighbours: Neighbours, { scaleNeighbour = 7 }
   for (let i = 0; i < n; i++) {
     const scale = Math.sqrt(squaredDistances[i * k + scaleNeighbour - 1]!);
     localScales[i] = scale;
-    if (scale > 0) smallest = Math.min(smallest, scale);
+    if (scale > rounding) smallest = Math.min(smallest, scale);
   }
   const floor = Number.isFinite(smallest) ? smallest : 1;
   for (let i = 0; i < n; i++) localScales[i] = Math.max(localScales[i]!, floor);

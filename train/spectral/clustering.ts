@@ -11,6 +11,8 @@ export interface SpectralClusteringOptions extends PartitionOptions {
   readonly neighbours?: number;
   /** The neighbour whose distance is a sample's local scale. Default 7. */
   readonly scaleNeighbour?: number;
+  /** Distances up to this are those of duplicates, in the units of the points. Default 0. */
+  readonly rounding?: number;
 }
 
 /** A clustering of n samples and all that places a new one: see `nystromExtension` in models/assignment. */
@@ -53,9 +55,10 @@ export interface SpectralClustering extends AffinityClustering {
  */
 export async function spectralClustering(
   points: NumberArray,
-  { neighbours = 10, scaleNeighbour = 7, ...options }: SpectralClusteringOptions,
+  { neighbours = 10, scaleNeighbour = 7, rounding = 0, ...options }: SpectralClusteringOptions,
 ): Promise<SpectralClustering> {
-  const { affinity, localScales } = selfTunedAffinity(await nearestNeighbours(points, neighbours), { scaleNeighbour });
+  const nearest = await nearestNeighbours(points, neighbours);
+  const { affinity, localScales } = selfTunedAffinity(nearest, { scaleNeighbour, rounding });
   return { ...affinityClustering(affinity, options), localScales };
 }
 

@@ -48,6 +48,15 @@ test("duplicates have affinity 1 to each other and still reach others", () => {
   expect(dense(affinity)[0]).toEqual([0, 1, 1, Math.exp(-1), Math.exp(-2)]);
 });
 
+test("what is nearer than rounding is a duplicate", () => {
+  const neighbours = referenceNeighbours(line(0, 1e-8, 2e-8, 1, 2), 3);
+  const { affinity, localScales } = selfTunedAffinity(neighbours, { scaleNeighbour: 2, rounding: 1e-6 });
+  expect(localScales[0]).toBeCloseTo(1, 6);
+  expect(dense(affinity)[0]!.map((value) => value.toFixed(6))).toEqual(
+    ["0", "1", "1", Math.exp(-1), Math.exp(-2)].map((value) => Number(value).toFixed(6)),
+  );
+});
+
 test("points that are all equal have affinity 1", () => {
   const { affinity } = selfTunedAffinity(referenceNeighbours(line(2, 2, 2), 2), { scaleNeighbour: 1 });
   expect([...affinity.values]).toEqual([1, 1, 1, 1, 1, 1]);

@@ -46,7 +46,6 @@ export { MOST_SEED } from "./random.ts";
 export { writeReport } from "./report.ts";
 export {
   augmentationOf,
-  checkSameData,
   type FinishedRun,
   type ResumeOptions,
   type Run,
@@ -58,6 +57,7 @@ export {
   startRun,
   type TrainingData,
 } from "./run.ts";
+export { checkSameData } from "./run-changes.ts";
 export type { Finished, RunConfig, RunState } from "./run-folder.ts";
 export { clearestFirst } from "./spectral/index.ts";
 export { initialParameters, Trainer } from "./trainer.ts";

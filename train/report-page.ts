@@ -41,7 +41,11 @@ export function reportPage({ name, run, events, environment, preview }: Report):
     section("Settings", settings(run)),
     section(
       "Data and environment",
-      table([...dataRows(config), ...Object.entries(environment).map(([key, value]) => [key, String(value)] as const)]),
+      table([
+        ...dataRows(config),
+        ...Object.entries(environment).map(([key, value]) => [key, String(value)] as const),
+        ...events.flatMap((event) => changesOf(environment, event)),
+      ]),
     ),
   ];
   const title = `${name}: ${config.method} on ${config.data.name}`;
@@ -208,6 +212,14 @@ const dataRows = ({ data }: Report["run"]["config"]) =>
     ["samples", `${count(data.samples)} ${data.kind} of [${data.shape}]`],
     ["fingerprint", data.fingerprint],
   ] as const;
+
+/** Where a run went on on something else. */
+function changesOf(began: Report["environment"], event: RunEvent): readonly (readonly [string, string])[] {
+  if (event.type !== "resumed" || event.environment === undefined) return [];
+  const other = Object.entries(event.environment).filter(([key, value]) => value !== began[key]);
+  const text = other.map(([key, value]) => `${key} ${value}`).join(", ");
+  return text === "" ? [] : [[`from epoch ${event.epoch + 1} of phase ${event.phase + 1}`, text]];
+}
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 

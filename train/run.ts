@@ -1,17 +1,17 @@
-import { arch, cpus, platform, totalmem } from "node:os";
-import { version_core } from "@tensorflow/tfjs-core";
 import { type Arrays, type Method, methodNamed, type Preset } from "../models/index.ts";
 import { SubspanError } from "../runtime/errors.ts";
 import { packageVersion } from "../runtime/node-version.ts";
 import { AUTO, type ClusterChoice, chooseClusters, PROVISIONAL } from "./choose-clusters.ts";
 import { AUGMENTATIONS, type Augmentation } from "./data/index.ts";
+import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
 import type { Executor, SessionSettings } from "./executors/executor.ts";
 import { type Compute, computeOf, type EngineName, openExecutor, type TrainingDevice } from "./executors/index.ts";
 import { type FinishEvent, finishTraining } from "./finish.ts";
-import { checkedConfig, flatten, merge, resolveConfig, type Settings } from "./hyperparameters.ts";
+import { checkedConfig, resolveConfig, type Settings } from "./hyperparameters.ts";
 import { lopsided } from "./lopsided.ts";
 import { MOST_SEED } from "./random.ts";
+import { checkUnchanged } from "./run-changes.ts";
 import { type Finished, isTaken, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
 import { lockRun, refuseLocked } from "./run-lock.ts";
 import { checkTrainable, type TrainingData } from "./trainable.ts";
@@ -27,8 +27,8 @@ export type RunEvent =
   | ClusterChoice
   /** The state is on disk; training would go on from here. */
   | ({ readonly type: "saved" } & Position)
-  /** Training goes on from here; `problem` says what was wrong with a newer checkpoint. */
-  | ({ readonly type: "resumed"; readonly problem?: string } & Position & Compute)
+  /** Training goes on from here, on what it runs now; `problem` says what was wrong with a newer checkpoint. */
+  | ({ readonly type: "resumed"; readonly problem?: string; readonly environment?: object } & Position & Compute)
   /** All phases are done; the final clusters are sought, stage by stage. */
   | { readonly type: "finishing" }
   | FinishEvent
@@ -199,7 +199,8 @@ export async function resumeRun(options: ResumeOptions, hooks: RunHooks = {}): P
     const { position } = from ?? { position: { phase: 0, epoch: 0, step: 0 } };
     await folder.rewind(from ?? { position });
     const problem = state?.problem === undefined ? {} : { problem: state.problem };
-    const resumed = { type: "resumed", ...position, ...compute, ...problem } as const;
+    const now = { environment: environment(executor) };
+    const resumed = { type: "resumed", ...position, ...compute, ...problem, ...now } as const;
     folder.log(resumed);
     hooks.onEvent?.(resumed);
     return await train(run, folder, options.data, from, executor, hooks);
@@ -215,14 +216,6 @@ export async function readRun(folder: string): Promise<Run> {
   const method = methodNamed(config.method);
   const state = await files.load();
   return { folder, config, method, settings: checkedConfig(method, config.config), ...(state && { state }) };
-}
-
-/** @throws {SubspanError} RUN_INVALID if the data is not what the run was trained on. */
-export function checkSameData({ folder, config }: Pick<Run, "folder" | "config">, data: TrainingData): void {
-  if (data.fingerprint === config.data.fingerprint) return;
-  const was = `${config.data.name} (${config.data.samples} samples, ${config.data.fingerprint.slice(0, 12)})`;
-  const is = `${data.name} (${data.samples.shape[0]} samples, ${data.fingerprint.slice(0, 12)})`;
-  throw new SubspanError("RUN_INVALID", `${folder}: was trained on ${was}, which is not ${is}`);
 }
 
 /** How far the views of a run's samples may be from them. */
@@ -316,48 +309,4 @@ function runConfig({ method, preset, seed, source, data }: RunOptions, settings:
 /** As asked, else as the run was begun; another engine computes on its own device. */
 function computeToResume(config: RunConfig, { engine = config.engine, device }: ResumeOptions): Compute {
   return computeOf(engine, device ?? (engine === config.engine ? config.device : undefined));
-}
-
-/** What a run runs on: what may make numbers differ in their last bits. No paths, no names of people or machines. */
-function environment({ libraries }: Executor): object {
-  const [cpu] = cpus();
-  return {
-    subspan: packageVersion(),
-    node: process.versions.node,
-    ...libraries,
-    tfjs: version_core,
-    os: platform(),
-    arch: arch(),
-    cpu: cpu?.model ?? "unknown",
-    cpus: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-  };
-}
-
-function checkUnchanged(run: Run, { data, method, preset, settings = {}, seed }: ResumeOptions): void {
-  const { config } = run;
-  const was = { method: config.method, preset: config.preset, seed: config.seed };
-  const asked = { method: method ?? was.method, preset: preset ?? was.preset, seed: seed ?? was.seed };
-  const changes = differences(was, asked);
-  if (asked.method === was.method) {
-    // A number of clusters that was to be chosen was chosen when the run began.
-    const { clusters, ...others } = settings;
-    const told = clusters === undefined || clusters === AUTO ? others : settings;
-    const now = checkedConfig(run.method, merge(config.config, told)) as Settings;
-    changes.push(...differences(flatten(config.config), flatten(now)));
-  }
-  if (changes.length > 0) {
-    const hint = "resume it as it was, or train into another folder";
-    throw new SubspanError("RUN_INVALID", `${run.folder}: was begun otherwise: ${changes.join(", ")}; ${hint}`);
-  }
-  checkSameData(run, data);
-}
-
-/** "key (was a, now b)" for every key that differs. */
-function differences(was: Settings, now: Settings): string[] {
-  const keys = [...new Set([...Object.keys(was), ...Object.keys(now)])];
-  const text = (value: unknown) => (value === undefined ? "not set" : JSON.stringify(value));
-  return keys
-    .filter((key) => text(was[key]) !== text(now[key]))
-    .map((key) => `${key} (was ${text(was[key])}, now ${text(now[key])})`);
 }

@@ -78,6 +78,23 @@ describe("the report of a run", () => {
     expect(await readFile(await writeReport(run.folder), "utf8")).toBe(page);
   });
 
+  test("says on what else a run went on", async () => {
+    await start("moved", 3);
+    const log = join(root, "moved/events.jsonl");
+    const { environment } = JSON.parse(
+      await readFile(join(root, "moved/env.json"), "utf8").then((env) => `{"environment":${env}}`),
+    );
+    const resumed = { type: "resumed", phase: 1, epoch: 0, step: 0, engine: "tfjs-node", device: "cpu" };
+    await appendFile(log, `${JSON.stringify({ ...resumed, environment })}\n`);
+    await appendFile(
+      log,
+      `${JSON.stringify({ ...resumed, environment: { ...environment, libtensorflow: "2.9.1" } })}\n`,
+    );
+    const moved = await readFile(await writeReport(join(root, "moved")), "utf8");
+    expect(moved.match(/from epoch/g)).toHaveLength(1);
+    expect(moved).toContain("<th>from epoch 1 of phase 2</th><td>libtensorflow 2.9.1</td>");
+  });
+
   test("has pictures of a bundle that was exported from it, of no other", async () => {
     const path = await bundle();
     const pictured = await readFile(await writeReport(run.folder, { bundle: path }), "utf8");

@@ -209,7 +209,11 @@ describe("a run", () => {
     await writeFile(path, damaged);
     const seen: RunEvent[] = [];
     await resume("damaged", {}, { onEvent: (event) => seen.push(event) });
-    expect(seen[0]).toMatchObject({ type: "resumed", problem: expect.stringContaining("damaged") });
+    expect(seen[0]).toMatchObject({
+      type: "resumed",
+      problem: expect.stringContaining("damaged"),
+      environment: { node: process.versions.node },
+    });
     expect(await bytes("damaged")).toEqual(await bytes("whole"));
   });
 

@@ -146,7 +146,10 @@ export async function bipartiteClustering(
   const { samples: n, anchors, columns } = weights;
   const { clusters } = options;
   if (anchors < clusters)
-    throw new SubspanError("OUT_OF_RANGE", `anchors: expected at least ${clusters} different ones (clusters), got ${anchors}`);
+    throw new SubspanError(
+      "OUT_OF_RANGE",
+      `anchors: expected at least ${clusters} different ones (clusters), got ${anchors}`,
+    );
   const degrees = columnSums(weights);
   const inverseRoots = degrees.map((degree) => (degree > 0 ? 1 / Math.sqrt(degree) : 0));
   const values = weights.values.map((value, entry) => value * inverseRoots[columns[entry]!]!);

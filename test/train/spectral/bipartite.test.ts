@@ -207,7 +207,10 @@ describe("bipartite clustering", () => {
     const few = { data: Float32Array.of(1, 0, 0, 1, 1, 1), shape: [3, 2] };
     const options = { clusters: 3, random: random() };
     await expect(bipartiteClustering(await weightsOf(few, 1), options)).rejects.toThrow(
-      expect.objectContaining({ code: "OUT_OF_RANGE", message: "anchors: expected at least 3 different ones (clusters), got 2" }),
+      expect.objectContaining({
+        code: "OUT_OF_RANGE",
+        message: "anchors: expected at least 3 different ones (clusters), got 2",
+      }),
     );
     const wide = { data: new Float32Array(10).fill(1), shape: [2, 5] };
     await expect(bipartiteClustering(await weightsOf(wide, 1), options)).rejects.toThrow(

@@ -2,6 +2,7 @@ import type { GraphModel } from "@tensorflow/tfjs-converter";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import { SubspanError } from "../runtime/errors.ts";
+import { kindOf } from "../runtime/input-check.ts";
 import { graphModelFunction } from "./convert-graph.ts";
 import { layersModelFunction } from "./convert-layers.ts";
 import type { ConvertOptions, ModelFunction } from "./model-function.ts";
@@ -36,6 +37,8 @@ export function convertModel(model: TfjsModel, options: ConvertOptions = {}): Mo
 
 /** The model as a function of named tensors, which runs on any backend. @throws {SubspanError} as `convertModel`. */
 export function modelFunction(model: TfjsModel, options: ConvertOptions = {}): ModelFunction {
+  if (typeof model !== "object" || model === null)
+    throw new SubspanError("MODEL_INVALID", `expected a Layers or Graph model, got ${kindOf(model)}: load it first`);
   return "layers" in model ? layersModelFunction(model, options) : graphModelFunction(model, options);
 }
 

@@ -26,7 +26,10 @@ export interface Signature {
 const refused = (message: string) => new SubspanError("TRACE_REFUSED", message);
 
 /** @throws {SubspanError} TRACE_REFUSED naming the port whose name, shape or element type no graph can have. */
-export function checkSignature({ inputs, outputs = {} }: Signature): void {
+export function checkSignature(signature: Signature): void {
+  if (typeof signature?.inputs !== "object" || signature.inputs === null)
+    throw refused("expected a signature: { inputs: { x: { type, shape } } }");
+  const { inputs, outputs = {} } = signature;
   for (const [name, { shape }] of Object.entries(inputs)) {
     if (name === "") throw refused("an input has an empty name");
     const wrong = shape.find((dim) => (typeof dim === "string" ? dim === "" : !Number.isSafeInteger(dim) || dim < 0));

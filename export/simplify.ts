@@ -175,7 +175,7 @@ export function cancelTransposes(graph: Graph): Graph {
 export function joinReshapes(graph: Graph): Graph {
   return rewritten(graph, (g, { op, inputs, attributes }) => {
     const [x, target] = inputs as [string, string];
-    const sizes = sizesOf(g, target);
+    const sizes = op === "Reshape" ? sizesOf(g, target) : undefined; // of other nodes it may be a matrix of millions
     // A 0 that means "as it is there" means another size behind another shape.
     if (op !== "Reshape" || (!attributes.allowzero && (sizes === undefined || sizes.includes(0)))) return undefined;
     const first = g.producer(x);

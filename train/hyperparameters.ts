@@ -37,11 +37,19 @@ export function hyperparameters(method: Method): Hyperparameter[] {
  * @throws {SubspanError} USAGE naming the setting that is unknown, missing or out of its range.
  */
 export function resolveConfig(method: Method, preset: Preset, settings: Settings): object {
+  if (!PRESETS.includes(preset))
+    throw new SubspanError("USAGE", `preset: expected ${PRESETS.join(", ")}, got ${String(preset)}`);
   return checkedConfig(method, merge(method.presets[preset] as Settings, settings));
 }
 
 /** A method's complete settings from some of them. @throws {SubspanError} USAGE, as `resolveConfig`. */
 export function checkedConfig(method: Method, settings: Settings): object {
+  const dotted = Object.keys(settings).find((key) => key.includes("."));
+  if (dotted !== undefined) {
+    const [group, ...rest] = dotted.split(".");
+    const nested = `{ ${JSON.stringify(group)}: { ${JSON.stringify(rest.join("."))}: ... } }`;
+    throw new SubspanError("USAGE", `settings: write ${dotted} as ${nested}`);
+  }
   const parsed = method.schema.safeParse(settings, { reportInput: true });
   const known = describedKeys(z.toJSONSchema(method.schema, { io: "input" }) as JsonSchema).map(({ key }) => key);
   const unknown = Object.keys(flatten(settings)).find((key) => !known.some((name) => isAt(key, name)));

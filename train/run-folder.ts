@@ -76,11 +76,14 @@ export interface RunState {
  */
 export class RunFolder {
   readonly path: string;
+  readonly #given: string;
   #rows: EpochRow[] = [];
   #digest: string | undefined;
 
+  /** @param path - may be relative: it stays where it is when the process goes elsewhere. */
   constructor(path: string) {
-    this.path = path;
+    this.path = resolve(path);
+    this.#given = path;
   }
 
   /**
@@ -92,17 +95,17 @@ export class RunFolder {
   static async create(path: string, config: RunConfig, env: object, overwrite: boolean): Promise<RunFolder> {
     const folder = new RunFolder(path);
     if (await isTaken(path, overwrite)) await folder.#setAside();
-    await mkdir(path, { recursive: true });
-    await writeFileAtomic(join(path, "env.json"), `${JSON.stringify(env, null, 2)}\n`);
-    await writeFileAtomic(join(path, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
-    await writeFile(join(path, "events.jsonl"), "");
+    await mkdir(folder.path, { recursive: true });
+    await writeFileAtomic(join(folder.path, "env.json"), `${JSON.stringify(env, null, 2)}\n`);
+    await writeFileAtomic(join(folder.path, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+    await writeFile(join(folder.path, "events.jsonl"), "");
     return folder;
   }
 
   /** @throws {SubspanError} RUN_INVALID if this is no run. */
   async config(): Promise<RunConfig> {
-    const path = join(this.path, "config.json");
-    const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    const path = join(this.#given, "config.json");
+    const text = await readFile(join(this.path, "config.json"), "utf8").catch((cause: NodeJS.ErrnoException) => {
       const wrong = cause.code === "ENOENT" ? "no run is there" : cause.message;
       throw new SubspanError("RUN_INVALID", `${path}: ${wrong}`, { cause });
     });
@@ -198,8 +201,7 @@ export class RunFolder {
 
   /** Where the run that this one replaces is until this one is saved for the first time. */
   get #replaced(): string {
-    const path = resolve(this.path);
-    return join(dirname(path), `.${basename(path)}.replaced`);
+    return join(dirname(this.path), `.${basename(this.path)}.replaced`);
   }
 
   #checkpoint(name: "last" | "cut"): string {
@@ -213,6 +215,13 @@ function digestOf({ method, config, seed, data }: RunConfig): string {
   return createHash("sha256")
     .update(JSON.stringify([method, settings, seed, data.fingerprint]))
     .digest("hex");
+}
+
+/** What a run begins with, as it will be read. @throws {SubspanError} USAGE naming what is missing or of another kind. */
+export function checkedRunConfig(config: RunConfig): RunConfig {
+  const { success, error } = runConfigSchema.safeParse(config);
+  if (success) return config;
+  throw new SubspanError("USAGE", `a run: ${z.prettifyError(error).replaceAll("\n", " ")}`);
 }
 
 /** Whether a run is in the folder, which may go. @throws {SubspanError} USAGE if something is there that may not. */

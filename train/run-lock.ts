@@ -1,6 +1,6 @@
 import { open, readFile, rm } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { SubspanError } from "../runtime/errors.ts";
 
 const NAME = "lock.json";
@@ -11,14 +11,34 @@ interface Owner {
   readonly host: string;
 }
 
+/** What this process trains: two trainings in it are kept apart as those of two processes are. */
+const held = new Set<string>();
+
 /**
- * Keeps a run's folder to this process until the returned function is called. What a process that is no more left is taken over.
+ * Keeps a run's folder to one training until the returned function is called. What a process that is no more left is taken over.
  *
- * @throws {SubspanError} RUN_INVALID while another process trains the run.
+ * @param prepare - makes the folder, once nobody else of this process can.
+ * @throws {SubspanError} RUN_INVALID while another training, here or in another process, has the run; what `prepare` throws.
  */
-export async function lockRun(folder: string): Promise<() => Promise<void>> {
-  const path = join(folder, NAME);
+export async function lockRun(folder: string, prepare = async () => {}): Promise<() => Promise<void>> {
+  const root = resolve(folder);
   await refuseLocked(folder);
+  if (held.has(root)) throw locked(folder, "this process"); // since that was asked
+  held.add(root);
+  try {
+    await prepare();
+    await writeLock(folder, join(root, NAME));
+  } catch (error) {
+    held.delete(root);
+    throw error;
+  }
+  return async () => {
+    held.delete(root);
+    await rm(join(root, NAME), { force: true });
+  };
+}
+
+async function writeLock(folder: string, path: string): Promise<void> {
   await rm(path, { force: true });
   const owner: Owner = { pid: process.pid, host: hostname() };
   const file = await open(path, "wx").catch((error: NodeJS.ErrnoException) => {
@@ -29,20 +49,21 @@ export async function lockRun(folder: string): Promise<() => Promise<void>> {
   } finally {
     await file.close();
   }
-  return () => rm(path, { force: true });
 }
 
-/** @throws {SubspanError} RUN_INVALID while another process trains the run. */
+/** @throws {SubspanError} RUN_INVALID while another training has the run. */
 export async function refuseLocked(folder: string): Promise<void> {
+  if (held.has(resolve(folder))) throw locked(folder, "this process");
   const text = await readFile(join(folder, NAME), "utf8").catch(() => undefined);
   if (text === undefined) return;
   const { pid, host } = ownerOf(text);
   if (host !== hostname()) throw locked(folder, `process ${pid} on ${host}`);
-  if (pid !== process.pid && isAlive(pid)) throw locked(folder, `process ${pid}`);
+  if (pid !== process.pid && isAlive(pid)) throw locked(folder, `process ${pid}`); // a container has the same one again
 }
 
 function locked(folder: string, by: string): SubspanError {
-  const message = `${folder}: is being trained by ${by}; if that is not so, remove ${join(folder, NAME)}`;
+  const hint = by === "this process" ? "" : `; if that is not so, remove ${join(folder, NAME)}`;
+  const message = `${folder}: is being trained by ${by}${hint}`;
   return new SubspanError("RUN_INVALID", message);
 }
 

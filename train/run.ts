@@ -12,7 +12,15 @@ import { checkedConfig, resolveConfig, type Settings } from "./hyperparameters.t
 import { lopsided } from "./lopsided.ts";
 import { MOST_SEED } from "./random.ts";
 import { checkUnchanged } from "./run-changes.ts";
-import { type Finished, isTaken, RUN_FORMAT_VERSION, type RunConfig, RunFolder, type RunState } from "./run-folder.ts";
+import {
+  checkedRunConfig,
+  type Finished,
+  isTaken,
+  RUN_FORMAT_VERSION,
+  type RunConfig,
+  RunFolder,
+  type RunState,
+} from "./run-folder.ts";
 import { lockRun, refuseLocked } from "./run-lock.ts";
 import { checkTrainable, type TrainingData } from "./trainable.ts";
 import { Trainer } from "./trainer.ts";
@@ -120,9 +128,11 @@ export async function startRun(options: RunOptions, hooks: RunHooks = {}): Promi
   if (await isTaken(path, overwrite)) await refuseLocked(path);
   const choice = isTold ? undefined : await clustersOf(options, method, executor, hooks);
   const settings = choice ? trainableSettings(method, options, { clusters: choice.clusters }) : asked;
-  const config = runConfig(options, settings, compute);
-  const folder = await RunFolder.create(path, config, environment(executor), overwrite);
-  const unlock = await lockRun(path);
+  const config = checkedRunConfig(runConfig(options, settings, compute));
+  let folder = new RunFolder(path);
+  const unlock = await lockRun(path, async () => {
+    folder = await RunFolder.create(path, config, environment(executor), overwrite);
+  });
   if (choice !== undefined) folder.log(choice);
   let began = false;
   const onEvent = (event: RunEvent) => {

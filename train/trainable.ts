@@ -17,6 +17,7 @@ export type TrainingData = Pick<Dataset, "name" | "samples" | "fingerprint">;
  */
 export function checkTrainable(method: Method, settings: object, { name, samples }: TrainingData): void {
   const { clusters, eigenvectors, landmarks, anchors, most } = method.spectral(settings);
+  checkLength(name, samples);
   const n = samples.shape[0];
   if (most !== undefined && n > most.samples) {
     const message = `${name}: ${n} samples, expected at most ${most.samples} for ${method.name}`;
@@ -59,6 +60,13 @@ function checkSize(name: string, specs: ReturnType<Method["parameters"]>): void 
   const [largest] = sizes.sort((a, b) => b.size - a.size);
   const message = `${name}: a network of ${total} parameters, expected at most ${MOST_PARAMETERS}, what an ONNX file holds`;
   throw new SubspanError("OUT_OF_RANGE", `${message}; the most are ${largest?.key} [${largest?.shape}]`);
+}
+
+/** @throws {SubspanError} SHAPE_MISMATCH for another count of numbers than the shape has. */
+function checkLength(name: string, { data, shape }: Samples): void {
+  const length = shape.reduce((a, b) => a * b, 1);
+  if (data.length === length) return;
+  throw new SubspanError("SHAPE_MISMATCH", `${name}: expected ${length} numbers, of [${shape}], got ${data.length}`);
 }
 
 /** Bytes of images always are finite. @throws {SubspanError} NOT_FINITE naming the first number of a vector that is not. */

@@ -3,7 +3,8 @@
  * its own, by turns. `npm run bench:roofline [-- --workload resnet18] [-- --threads 1] [-- --steps 5] [-- --rows 12]`.
  *
  * Each convolution and matrix product is given with its GFLOP/s. The fastest of them is what the processor does at best; a step
- * whose every product ran at that rate, and in which nothing else took time, is its floor.
+ * whose every product ran at that rate, and in which nothing else took time, is its floor. What only moves or maps numbers is
+ * held against the GB/s of the fastest node of its operator.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,6 +33,8 @@ interface NodeTime {
   readonly op: string;
   readonly inputs: readonly (readonly number[])[];
   readonly output: readonly number[];
+  /** Numbers in all outputs. */
+  readonly written: number;
   readonly milliseconds: number;
 }
 
@@ -66,8 +69,10 @@ async function nodesOf(workload: Workload): Promise<readonly NodeTime[]> {
     if (cat !== "Node" || !name.endsWith("_kernel_time")) continue;
     const shapes = (list: Shapes) => list.map((shape) => Object.values(shape)[0] ?? []);
     const milliseconds = Math.min(dur / 1000, found.get(name)?.milliseconds ?? Number.POSITIVE_INFINITY);
-    const output = shapes(args.output_type_shape)[0] ?? [];
-    found.set(name, { op: args.op_name, inputs: shapes(args.input_type_shape), output, milliseconds });
+    const outputs = shapes(args.output_type_shape);
+    const [output = []] = outputs;
+    const written = sum(outputs.map(product));
+    found.set(name, { op: args.op_name, inputs: shapes(args.input_type_shape), output, written, milliseconds });
   }
   return [...found.values()];
 }
@@ -122,6 +127,19 @@ const bestRate = (nodes: readonly NodeTime[]) =>
 /** Milliseconds of all of them at the rate of the fastest. */
 const floor = (nodes: readonly NodeTime[]) => (gigaflop(nodes) / bestRate(nodes)) * 1000;
 
+/** Bytes that a node has to read and write; of an input that it takes a part of, that part. */
+const bytes = ({ op, inputs, written }: NodeTime) =>
+  4 * (written + (/^(Slice|Gather|Expand)$/.test(op) ? written : sum(inputs.map(product))));
+/** Milliseconds of all nodes, were each as fast for its bytes as the fastest of its operator of a tenth of a millisecond and more. */
+function movingFloor(nodes: readonly NodeTime[]): number {
+  const floors = [...by(nodes, ({ op }) => op).values()].map((list) => {
+    const large = list.filter(({ milliseconds }) => milliseconds >= 0.1);
+    const best = Math.max(...large.map((node) => bytes(node) / node.milliseconds));
+    return sum(list.map((node) => Math.min(node.milliseconds, bytes(node) / best)));
+  });
+  return sum(floors);
+}
+
 async function report(spec: Spec): Promise<void> {
   const nodes = await nodesOf(workloadOf(spec));
   const variant = spec.workload === "energy" ? "contiguous_fused" : "channels_last_fused";
@@ -135,6 +153,7 @@ async function report(spec: Spec): Promise<void> {
   // No matrix product of ONNX Runtime runs as fast as its convolutions: each kind has a best of its own.
   const kinds = [...by(arithmetic, ({ op }) => String(op.startsWith("Conv"))).values()];
   const ofKinds = sum(kinds.map(floor));
+  const moving = movingFloor(others);
   const written = (ready.flops as number) / 1e9;
   console.log(`\n## ${nameOf(spec)}, batch ${spec.batch}, ${threads} threads; ${ready.engine}\n`);
   console.log(
@@ -145,7 +164,8 @@ async function report(spec: Spec): Promise<void> {
   );
   console.log(
     `floor: ${one(bestRate(arithmetic))} GFLOP/s at best, ${one(floor(arithmetic))} ms, ${(floor(arithmetic) / theirs).toFixed(2)} of ` +
-      `PyTorch's; convolutions and matrix products at the best of each ${one(ofKinds)} ms, ${(ofKinds / theirs).toFixed(2)}\n`,
+      `PyTorch's; convolutions and matrix products at the best of each ${one(ofKinds)} ms, ${(ofKinds / theirs).toFixed(2)}; the rest at the ` +
+      `best of its operators ${one(moving)} ms, ${(moving / theirs).toFixed(2)}; both ${((ofKinds + moving) / theirs).toFixed(2)}\n`,
   );
   const lines = [...bySignature(arithmetic)].sort(([, a], [, b]) => time(b) - time(a)).slice(0, rows);
   for (const [name, list] of lines)

@@ -14,6 +14,7 @@ import {
   startRun,
   type TrainingData,
 } from "../../train/run.ts";
+import { RunFolder } from "../../train/run-folder.ts";
 import { keptEvents, metricsCsv } from "../../train/run-log.ts";
 import { type Images, noiseImages, tinyImages } from "./tiny.ts";
 
@@ -233,6 +234,19 @@ describe("a run", () => {
     expect(await readdir(join(root, "locked"))).not.toContain("lock.json");
   });
 
+  test("is trained by one training of this process at a time, and stays where it is when the process goes elsewhere", async () => {
+    const twice = await Promise.allSettled([start("twice"), start("twice")]);
+    expect(twice.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const reason = twice.find((one) => one.status === "rejected")?.reason;
+    expect(reason).toEqual(refused("RUN_INVALID", /twice: is being trained by this process$/));
+    expect(await bytes("twice")).toEqual(await bytes("whole"));
+    await expect(start("twice", {}, stopAfter("pretraining", 0, 0))).rejects.toEqual(
+      refused("USAGE", /holds a run already/),
+    );
+    const folder = new RunFolder("elsewhere");
+    expect(folder.path).toBe(join(process.cwd(), "elsewhere"));
+  });
+
   test("with a config.json that was changed, or another run's checkpoint, is refused", async () => {
     await expect(start("changed", {}, stopAfter("pretraining", 1, 0))).rejects.toThrow();
     const config = await text("changed", "config.json");
@@ -276,6 +290,25 @@ describe("a run", () => {
   test("resumed on other data is refused", async () => {
     const other = { data: dataOf(noiseImages(96), "noise") };
     await expect(resume("whole", other)).rejects.toEqual(refused("RUN_INVALID", /was trained on tiny .* not noise/));
+  });
+
+  test.each([
+    [{ engine: "cuda" }, "USAGE", /^engine: expected onnx, tfjs-node, tfjs-node-gpu, got cuda/],
+    [{ preset: "fast" }, "USAGE", /^preset: expected quick, best, paper, got fast/],
+    [{ source: undefined }, "USAGE", /^a run: .*expected string, received undefined.*source/],
+    [
+      { settings: { clusters: 3, "pretraining.epochs": 1 } },
+      "USAGE",
+      /write pretraining.epochs as \{ "pretraining": \{ "epochs"/,
+    ],
+    [
+      { data: { ...dataOf(noiseImages(96), "noise"), samples: { ...noiseImages(96), shape: [97, 8, 8, 1] } } },
+      "SHAPE_MISMATCH",
+      /^noise: expected 6208 numbers, of \[97,8,8,1\], got 6144/,
+    ],
+  ] as const)("is not begun with %j", async (changes, code, message) => {
+    await expect(start("never", changes as never)).rejects.toEqual(refused(code, message));
+    expect(await readdir(root)).not.toContain("never");
   });
 
   test("is not replaced unasked", async () => {

@@ -121,7 +121,8 @@ function numbersOf(record: readonly string[], columns: Columns, place: string): 
 }
 
 function labelOf(field: string, columns: Columns, place: string): string {
-  if (field === "") throw wrong(`${place}: ${called(columns.label, columns)}`, "the label is empty");
+  const isMissing = field === "" ? "empty" : /^nan$/i.test(field) ? field : undefined;
+  if (isMissing !== undefined) throw wrong(`${place}: ${called(columns.label, columns)}`, `the label is ${isMissing}`);
   return field;
 }
 

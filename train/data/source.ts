@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename, extname, resolve } from "node:path";
 import { checkAborted } from "../../runtime/abort.ts";
 import { SubspanError } from "../../runtime/errors.ts";
+import { kindOf } from "../../runtime/input-check.ts";
 import type { Samples } from "../../runtime/samples.ts";
 import { didYouMean } from "../nearest-name.ts";
 import { contentOf, partsOf } from "./arrays.ts";
@@ -60,6 +61,8 @@ IDX (images[,labels], also .gz), or a folder of images (sub-folders are labels).
  *   features that are not, DEPENDENCY_MISSING with an install line, else SOURCE_INVALID naming file and place.
  */
 export async function loadSource(source: string, { clusters = 1, images }: SourceOptions = {}): Promise<Dataset> {
+  if (typeof source !== "string")
+    throw new SubspanError("USAGE", `source: expected a name or a path, got ${kindOf(source)}`);
   const found = await load(source, images);
   const n = found.samples.shape[0];
   if (n < clusters || n === 0) {

@@ -25,6 +25,8 @@ export interface Compute {
 
 /** @throws {SubspanError} USAGE if the engine has not this device. */
 export function computeOf(engine: EngineName = "onnx", device?: TrainingDevice): Compute {
+  if (!ENGINES.includes(engine))
+    throw new SubspanError("USAGE", `engine: expected ${ENGINES.join(", ")}, got ${String(engine)}`);
   const devices: readonly TrainingDevice[] = DEVICES[engine];
   if (device === undefined) return { engine, device: devices[0] as TrainingDevice };
   if (devices.includes(device)) return { engine, device };

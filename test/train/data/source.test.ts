@@ -417,6 +417,12 @@ describe("CSV", () => {
     const { labels, labelNames } = await loadSource(await put("a.csv", "y,a\n3.0,1\n-1.,2\n0.00,3\n"));
     expect({ labels, labelNames }).toEqual({ labels: Int32Array.of(3, -1, 0) });
     expect((await loadSource(await put("b.csv", "y,a\n3.5,1\n"))).labelNames).toEqual(["3.5"]);
+    const missing = loadSource(await put("c.csv", "y,a\n3,1\nNaN,2\n"));
+    await expect(missing).rejects.toMatchObject({ message: expect.stringContaining("column 1 (y): the label is NaN") });
+    await expect(loadSource(5 as never)).rejects.toMatchObject({
+      code: "USAGE",
+      message: expect.stringMatching(/got a number$/),
+    });
   });
 
   test.each([

@@ -21,7 +21,7 @@ import type { Graph } from "./graph.ts";
 import type { AnyLowering } from "./lowering.ts";
 import * as lowerings from "./lowerings/index.ts";
 import { REFUSED } from "./refused.ts";
-import { constant } from "./uniform.ts";
+import { constant, uniform } from "./uniform.ts";
 import { Operand, type Stored, type TensorType } from "./value.ts";
 
 /** The tfjs backend that computes nothing: a kernel call becomes nodes of the graph being traced. */
@@ -133,7 +133,11 @@ export class TracingBackend extends KernelBackend {
         );
     try {
       const types = rule.infer(operands, attributes) as TensorType | readonly TensorType[];
-      const results = rule.emit(this.graph, operands, attributes) as string | Stored | readonly (string | Stored)[];
+      const isEmpty = !isList(types) && types.shape.includes(0) && types.dtype !== "string";
+      const results = (isEmpty ? uniform(this.graph, types.dtype, 0) : rule.emit(this.graph, operands, attributes)) as
+        | string
+        | Stored
+        | readonly (string | Stored)[];
       const compute = this.#known(kernel, inputs, attributes);
       const result = (type: TensorType, stored: string | Stored, i: number) =>
         this.#result(type, stored, compute && (() => (compute()[i] as Computed).values));

@@ -1,4 +1,5 @@
 import type { Graph } from "./graph.ts";
+import { uniform } from "./uniform.ts";
 import { Operand, type Stored, type TensorType } from "./value.ts";
 
 /** A kernel's inputs by tfjs's own names; a list kernel (Concat, Pack, AddN) has them in order. */
@@ -22,6 +23,21 @@ export type AnyLowering = Lowering<any, any>;
 /** Names the types of a lowering where it is written. */
 export function lowering<I extends Inputs, A = unknown>(rule: Lowering<I, A>): Lowering<I, A> {
   return rule;
+}
+
+/**
+ * A lowering of one output, of sums of products: over nothing they are 0. Of such, ONNX Runtime's kernels leave memory as it was, end
+ * the process, or do not end.
+ */
+export function contraction<I extends Inputs, A = unknown>(rule: Lowering<I, A>): Lowering<I, A> {
+  return {
+    infer: rule.infer,
+    emit: (g, inputs, attributes) => {
+      const isEmpty = Object.values(inputs as Record<string, Operand>).some(({ shape }) => shape.includes(0));
+      if (!isEmpty) return rule.emit(g, inputs, attributes);
+      return uniform(g, (rule.infer(inputs, attributes) as TensorType).dtype, 0);
+    },
+  };
 }
 
 /** What a lowering of one output gives, to go on from: many of tfjs's kernels are compositions of others. */

@@ -56,6 +56,7 @@ export function checkOutputs(tensors: Tensors): void {
     if (name === "") throw refused("an output has an empty name");
     checkSettled(`output ${name}`, tensor);
     if (!(tensor instanceof tf.Tensor)) throw refused(`output ${name}: expected a tensor, got ${described(tensor)}`);
+    if (tensor.isDisposed) throw refused(`output ${name}: the function has disposed of it`);
   }
 }
 

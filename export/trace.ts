@@ -54,6 +54,7 @@ function dynamicAxis({ inputs }: Signature): DynamicAxis | undefined {
 function record(fn: TraceFunction, signature: Signature, size: number): Graph {
   const graph = new Graph(signature.convolutions);
   const previous = tf.getBackend() ?? "cpu";
+  const unassigned = keepVariables();
   tf.setBackend(TRACING_BACKEND);
   const backend = tf.backend() as TracingBackend;
   const stop = backend.record(graph);
@@ -66,6 +67,7 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
       for (const [name, tensor] of Object.entries(outputs)) addOutput(backend, name, tensor, signature.outputs?.[name]);
     });
     backend.refuseMissing();
+    unassigned.check();
     const live = liveNodes(graph);
     refuseTwins(namesIn(live));
     return live;
@@ -75,7 +77,28 @@ function record(fn: TraceFunction, signature: Signature, size: number): Graph {
   } finally {
     stop();
     tf.setBackend(previous);
+    unassigned.restore();
   }
+}
+
+/** tfjs's variables as they are before a trace: what a function assigns to one is of the trace, and no value. */
+function keepVariables() {
+  const kept = Object.values(tf.engine().registeredVariables).map((variable) => {
+    return { variable, dataId: variable.dataId, value: tf.engine().tidy(() => tf.keep(variable.clone())) };
+  });
+  const assigned = () => kept.filter(({ variable, dataId }) => variable.dataId !== dataId);
+  return {
+    check: () => {
+      const [first] = assigned();
+      if (first === undefined) return;
+      const message = `the function assigns the variable ${first.variable.name}: give what changes as an output`;
+      throw new SubspanError("TRACE_REFUSED", message);
+    },
+    restore: () => {
+      for (const { variable, value } of assigned()) variable.assign(value as tf.Tensor);
+      for (const { value } of kept) value.dispose();
+    },
+  };
 }
 
 function input(backend: TracingBackend, name: string, { type, shape }: PortType, size: number): tf.Tensor {

@@ -1,6 +1,6 @@
 import { backend_util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
-import { applied, lowering } from "../lowering.ts";
+import { applied, contraction, lowering } from "../lowering.ts";
 import { Operand, reshaped, type Stored } from "../value.ts";
 import { type FusedAttributes, type FusedInputs, fused } from "./activation.ts";
 import { convolutionForm } from "./convolution-blocks.ts";
@@ -51,7 +51,7 @@ function inFormat(g: Graph, stored: Stored, shape: readonly number[], { dataForm
 }
 
 /** tfjs `Conv2D(x, filter)` over images in NHWC or NCHW -> `Conv`. */
-export const Conv2D = lowering<{ x: Operand; filter: Operand }, ConvAttributes>({
+export const Conv2D = contraction<{ x: Operand; filter: Operand }, ConvAttributes>({
   infer: ({ x, filter }, attributes) => ({
     shape: convInfo(x.shape, filter.shape, attributes).outShape,
     dtype: x.dtype,
@@ -65,7 +65,7 @@ export const Conv2D = lowering<{ x: Operand; filter: Operand }, ConvAttributes>(
 });
 
 /** tfjs `Conv2DBackpropInput(dy, filter; inputShape)`, also the transposed convolution -> `Conv` or `ConvTranspose`. */
-export const Conv2DBackpropInput = lowering<
+export const Conv2DBackpropInput = contraction<
   { dy: Operand; filter: Operand },
   ConvAttributes & { inputShape: number[] }
 >({
@@ -84,7 +84,10 @@ export const Conv2DBackpropInput = lowering<
 });
 
 /** tfjs `Conv2DBackpropFilter(x, dy; filterShape)` -> `Conv` with the batch as channels. */
-export const Conv2DBackpropFilter = lowering<{ x: Operand; dy: Operand }, ConvAttributes & { filterShape: number[] }>({
+export const Conv2DBackpropFilter = contraction<
+  { x: Operand; dy: Operand },
+  ConvAttributes & { filterShape: number[] }
+>({
   infer: ({ x }, { filterShape }) => ({ shape: filterShape, dtype: x.dtype }),
   emit: (g, { x, dy }, attributes) => {
     const shapes = convolution(x.shape, attributes.filterShape, dy.shape, attributes);

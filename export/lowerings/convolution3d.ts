@@ -1,5 +1,5 @@
 import { backend_util } from "@tensorflow/tfjs-core";
-import { lowering } from "../lowering.ts";
+import { contraction } from "../lowering.ts";
 import type { Operand } from "../value.ts";
 import { type Convolution, channelsFirst } from "./convolution-forms.ts";
 import { filterGradient } from "./filter-gradient.ts";
@@ -23,7 +23,7 @@ function convolution(x: readonly number[], filter: readonly number[], attributes
 }
 
 /** tfjs `Conv3D(x, filter)`, x [n, d, h, w, c] -> `Conv`. */
-export const Conv3D = lowering<{ x: Operand; filter: Operand }, ConvAttributes>({
+export const Conv3D = contraction<{ x: Operand; filter: Operand }, ConvAttributes>({
   infer: ({ x, filter }, attributes) => {
     expectDtype(x, "float32");
     return { shape: convInfo(x.shape, filter.shape, attributes).outShape, dtype: x.dtype };
@@ -33,7 +33,7 @@ export const Conv3D = lowering<{ x: Operand; filter: Operand }, ConvAttributes>(
 });
 
 /** tfjs `Conv3DBackpropInputV2(dy, filter; inputShape)`, also the transposed convolution. */
-export const Conv3DBackpropInputV2 = lowering<
+export const Conv3DBackpropInputV2 = contraction<
   { dy: Operand; filter: Operand },
   ConvAttributes & { inputShape: number[] }
 >({
@@ -43,10 +43,11 @@ export const Conv3DBackpropInputV2 = lowering<
 });
 
 /** tfjs `Conv3DBackpropFilterV2(x, dy; filterShape)`. */
-export const Conv3DBackpropFilterV2 = lowering<{ x: Operand; dy: Operand }, ConvAttributes & { filterShape: number[] }>(
-  {
-    infer: ({ x }, { filterShape }) => ({ shape: filterShape, dtype: x.dtype }),
-    emit: (g, { x, dy }, attributes) =>
-      filterGradient(g, x, dy, convolution(x.shape, attributes.filterShape, attributes)),
-  },
-);
+export const Conv3DBackpropFilterV2 = contraction<
+  { x: Operand; dy: Operand },
+  ConvAttributes & { filterShape: number[] }
+>({
+  infer: ({ x }, { filterShape }) => ({ shape: filterShape, dtype: x.dtype }),
+  emit: (g, { x, dy }, attributes) =>
+    filterGradient(g, x, dy, convolution(x.shape, attributes.filterShape, attributes)),
+});

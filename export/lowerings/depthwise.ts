@@ -1,5 +1,5 @@
 import { backend_util } from "@tensorflow/tfjs-core";
-import { applied, lowering } from "../lowering.ts";
+import { applied, contraction, lowering } from "../lowering.ts";
 import type { Operand } from "../value.ts";
 import { type FusedAttributes, type FusedInputs, fused } from "./activation.ts";
 import { convolutionForm } from "./convolution-blocks.ts";
@@ -35,7 +35,7 @@ function depthwise(
 }
 
 /** tfjs `DepthwiseConv2dNative(x, filter)`, filter [h, w, c, m] -> `Conv` with a group for each of the c channels. */
-export const DepthwiseConv2dNative = lowering<{ x: Operand; filter: Operand }, DepthwiseAttributes>({
+export const DepthwiseConv2dNative = contraction<{ x: Operand; filter: Operand }, DepthwiseAttributes>({
   infer: ({ x, filter }, attributes) => ({
     shape: depthwiseInfo(x.shape, filter.shape, attributes).outShape,
     dtype: x.dtype,
@@ -45,7 +45,7 @@ export const DepthwiseConv2dNative = lowering<{ x: Operand; filter: Operand }, D
 });
 
 /** tfjs `DepthwiseConv2dNativeBackpropInput(dy, filter; inputShape)`. tfjs's CPU kernel forgets the dilations. */
-export const DepthwiseConv2dNativeBackpropInput = lowering<
+export const DepthwiseConv2dNativeBackpropInput = contraction<
   { dy: Operand; filter: Operand },
   DepthwiseAttributes & { inputShape: number[] }
 >({
@@ -57,7 +57,7 @@ export const DepthwiseConv2dNativeBackpropInput = lowering<
 });
 
 /** tfjs `DepthwiseConv2dNativeBackpropFilter(x, dy; filterShape)`. tfjs's CPU kernel forgets the dilations. */
-export const DepthwiseConv2dNativeBackpropFilter = lowering<
+export const DepthwiseConv2dNativeBackpropFilter = contraction<
   { x: Operand; dy: Operand },
   DepthwiseAttributes & { filterShape: number[] }
 >({

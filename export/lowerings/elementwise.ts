@@ -1,6 +1,7 @@
 import { backend_util, type DataType, util } from "@tensorflow/tfjs-core";
+import type { Graph } from "../graph.ts";
 import { type AB, lowering, type X } from "../lowering.ts";
-import { elementwise, type Operand } from "../value.ts";
+import { elementwise, Operand, type Stored } from "../value.ts";
 import { broadcastOf, cast, compute, narrowed, number, over, same, sameOf, widened } from "./operands.ts";
 
 /** tfjs `K(x)` -> ONNX `Op(x)` of floats. Of other numbers tfjs would truncate the results to integers. */
@@ -175,18 +176,25 @@ export const Prelu = lowering<{ x: Operand; alpha: Operand }>({
 /** Takes every normal float32 above 2e-38 past 1. */
 const STEEP = 1e38;
 
+/** 1 where x > 0, else 0. */
+const unitStep = (g: Graph, x: Operand): Stored =>
+  elementwise(g, "HardSigmoid", [x], { alpha: { float: STEEP }, beta: { float: 0 } });
+
 /**
- * tfjs `Step(x; alpha)`, 1 where x > 0, else alpha -> `HardSigmoid`, `Clip(1e38 x, 0, 1)` in one node, for the usual 0 and
- * `Clip(1e38 x, alpha, 1)` up to 1: a third of the time of `Where(Greater(x, 0), 1, alpha)`, which serves the rest. In the gradients of Relu, LeakyRelu and Abs. NaN stays NaN; of
- * integers tfjs truncates alpha.
+ * tfjs `Step(x; alpha)`, 1 where x > 0, else alpha -> `HardSigmoid`, `Clip(1e38 x, 0, 1)` in one node, for the usual 0, twice it
+ * less 1 for the -1 of Abs's gradient, and `Clip(1e38 x, alpha, 1)` between 0 and 1: a third of the time of `Where(Greater(x, 0), 1,
+ * alpha)`, which serves the rest. In the gradients of Relu, LeakyRelu and Abs. NaN stays NaN; of integers tfjs truncates alpha.
  */
 export const Step = lowering<X, { alpha: number }>({
   infer: sameOf("float32", "int32"),
   emit: (g, { x }, { alpha = 0 }) => {
-    if (x.dtype === "float32" && alpha === 0) {
-      return elementwise(g, "HardSigmoid", [x], { alpha: { float: STEEP }, beta: { float: 0 } });
+    const isFloat = x.dtype === "float32";
+    if (isFloat && alpha === 0) return unitStep(g, x);
+    if (isFloat && alpha === -1) {
+      const doubled = compute(g, "Mul", [new Operand(g, x, unitStep(g, x)), number(g, 2)]);
+      return elementwise(g, "Sub", [doubled, number(g, 1)]);
     }
-    if (x.dtype === "float32" && alpha <= 1) {
+    if (isFloat && alpha > 0 && alpha <= 1) {
       return over(g, "Clip", over(g, "Mul", x.held, g.float32(STEEP)), g.float32(alpha), g.float32(1));
     }
     const [zero, one, low] = [0, 1, alpha].map((value) => number(g, value, x.dtype)) as [Operand, Operand, Operand];

@@ -1,6 +1,6 @@
 import { backend_util, util } from "@tensorflow/tfjs-core";
 import type { Graph } from "../graph.ts";
-import { type AB, applied, lowering, type X } from "../lowering.ts";
+import { type AB, applied, contraction, lowering, type X } from "../lowering.ts";
 import { Operand, reshaped, type TensorType } from "../value.ts";
 import { type FusedAttributes, type FusedInputs, fused } from "./activation.ts";
 import { compute, counted, expectDtype, number } from "./operands.ts";
@@ -24,7 +24,7 @@ function matrix(g: Graph, x: Operand): Operand {
 }
 
 /** tfjs `BatchMatMul(a, b; transposeA, transposeB)` -> `Gemm` for transposed matrices of floats, else `MatMul`. */
-export const BatchMatMul = lowering<AB, MatMulAttributes>({
+export const BatchMatMul = contraction<AB, MatMulAttributes>({
   infer: ({ a, b }, { transposeA, transposeB }) => {
     expectDtype(a, "float32", "int32");
     expectDtype(b, a.dtype);
@@ -70,10 +70,14 @@ export const _FusedMatMul = lowering<AB & FusedInputs, MatMulAttributes & FusedA
 });
 
 /** tfjs `Einsum(x0, x1; equation)` -> `Einsum`, of the equations that tfjs takes: one or two terms, no ellipsis, no diagonals. */
-export const Einsum = lowering<readonly [Operand, ...Operand[]], { equation: string }>({
+export const Einsum = contraction<readonly [Operand, ...Operand[]], { equation: string }>({
   infer: (xs, { equation }) => {
     const { allDims, idDims } = backend_util.decodeEinsumEquation(equation, xs.length);
-    for (const x of xs) expectDtype(x, xs[0].dtype === "int32" ? "int32" : "float32");
+    for (const [i, x] of xs.entries()) {
+      expectDtype(x, xs[0].dtype === "int32" ? "int32" : "float32");
+      if (x.rank !== idDims[i]?.length)
+        throw new Error(`${equation}: expected ${idDims[i]?.length} axes of input ${i}, got [${x.shape}]`);
+    }
     backend_util.checkEinsumDimSizes(allDims.length, idDims, xs as never);
     const sizes = new Map(idDims.flatMap((axes, i) => axes.map((axis, k) => [axis, xs[i]?.shape[k] as number])));
     const output = equation.replace(/\s/g, "").split("->")[1] as string;

@@ -114,3 +114,37 @@ describe("what comes later than the function returns", () => {
     expect(refusal(fn)).toMatch(/^expected tensors, got a promise from the function/);
   });
 });
+
+describe("what a trace may not leave behind or take along", () => {
+  test("an output that the function has disposed of", () => {
+    const gone: TraceFunction = ({ x }) => {
+      const y = tf.square(x!);
+      y.dispose();
+      return { y };
+    };
+    expect(refusal(gone)).toBe("output y: the function has disposed of it");
+  });
+
+  test("a variable that the function assigns: it keeps its value, and no tensor is left", () => {
+    tf.setBackend("cpu");
+    const weights = tf.variable(tf.tensor1d([1, 2, 3, 4]), true, "weights");
+    const before = tf.memory().numTensors;
+    const optimizer = tf.train.sgd(0.1);
+    const step: TraceFunction = ({ x }) => ({
+      loss: optimizer.minimize(() => tf.sum(tf.mul(weights, x!)) as tf.Scalar, true, [weights]) as tf.Scalar,
+    });
+    expect(refusal(step)).toBe("the function assigns the variable weights: give what changes as an output");
+    expect(Array.from(weights.dataSync())).toEqual([1, 2, 3, 4]);
+    expect(refusal(() => ({ y: weights.assign(tf.zeros([4])) as never }))).toMatch(/assigns|expected a tensor/);
+    expect(Array.from(weights.dataSync())).toEqual([1, 2, 3, 4]);
+    trace(({ x }) => ({ y: tf.add(x!, weights) }), { inputs: { x: { type: "float32", shape: ["N", 4] } } });
+    optimizer.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+    weights.dispose();
+  });
+
+  test("an einsum of other axes than its equation has", () => {
+    const message = /kernel Einsum cannot be traced: .*expected 3 axes of input 0, got \[6,4\]/;
+    expect(refusal(({ x }) => ({ y: tf.einsum("abc,ab->c", x!, x!) }))).toMatch(message);
+  });
+});

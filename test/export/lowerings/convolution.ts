@@ -41,6 +41,8 @@ const inARow: Run = (x, f, b, h) => {
 };
 const inBlocks = {
   Conv2D: [
+    wide("of no channels", conv(1, "same"), [1, 3, 3, 0], [1, 1, 0, 2]),
+    wide("a window larger than the image", conv(1, "valid"), [2, 2, 3, 1], [3, 3, 1, 1]),
     wide("wide", conv(1, "same"), [2, 5, 6, 16], [3, 3, 16, 32]),
     wide("wide, stride 2, odd size", conv(2, "same"), [2, 7, 6, 32], [3, 3, 32, 16]),
     wide("wide, dilated", conv(1, "same", 2), [1, 8, 8, 16], [3, 3, 16, 16]),
@@ -91,6 +93,7 @@ const inBlocks = {
     ),
   ],
   Conv2DBackpropFilter: [
+    wide("of no image", filterGradient([3, 3, 2, 3], 1, "same"), [0, 4, 5, 2], [0, 4, 5, 3]),
     wide("wide, a batch of blocks", filterGradient([3, 3, 16, 32], 1, "same"), [16, 4, 5, 16], [16, 4, 5, 32]),
     wide("wide, stride 2, odd size", filterGradient([3, 3, 32, 16], 2, "same"), [16, 7, 5, 32], [16, 4, 3, 16]),
     wide("wide, rows left over", filterGradient([3, 2, 16, 16], 2, "valid"), [16, 8, 8, 16], [16, 3, 4, 16]),

@@ -289,6 +289,9 @@ export const elementwise = {
   Step: [
     ...smooth((x) => tf.step(x, 0.3)),
     ...smooth((x) => tf.step(x, 1.5)),
+    ...smooth((x) => tf.step(tf.round(x), -0.5)), // at 0 too
+    ...smooth((x) => tf.step(tf.round(x), -1)),
+    ofSpecials((x) => tf.step(x, -1)),
     ofIntegers((x) => tf.step(x)),
     ofIntegers((x) => tf.step(x, -2.7)),
   ],

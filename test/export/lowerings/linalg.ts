@@ -49,6 +49,8 @@ const diagonal = (name: string, shape: Shape, run: (x: tf.Tensor) => tf.Tensor =
 
 export const linalg = {
   BatchMatMul: [
+    product("batches over nothing", [2, 3, 0], [2, 0, 4]),
+    product("batches over nothing, transposed", [2, 5, 2, 3, 0], [2, 5, 2, 3, 0], false, true),
     product("matrices", [3, 4], [4, 2]),
     product("first transposed", [4, 3], [4, 2], true),
     product("second transposed", [3, 4], [2, 4], false, true),
@@ -114,6 +116,9 @@ export const linalg = {
     diagonal("bool", [4], (x) => tf.greater(x, 0)),
   ],
   Einsum: [
+    einsum("ab,cb->ac", [5, 0], [3, 0]),
+    einsum("ab->a", [3, 0]),
+    einsum("ab,bc->ac", [0, 4], [4, 2]),
     einsum("ij->ji", [3, 4]),
     einsum("ij->", [3, 4]),
     einsum("ijk->j", [2, 3, 4]),

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Assignment } from "../method.ts";
-import type { Nearest } from "./nystrom.ts";
+import { type Nearest, SAME } from "./nystrom.ts";
 
 /**
  * What turns an embedding into clusters: a linear map whose largest output wins. Nearest centre is one, since
@@ -48,7 +48,7 @@ export function distanceToData(
 }
 
 /** Distances of unit latents, 0..2, that differ by less are the same but for rounding: such are those of samples that are alike. */
-const ROUNDING = 1e-4;
+const ROUNDING = Math.sqrt(SAME);
 
 /**
  * Share of the training samples that are nearer to the data than each sample, [b], in 0..1: the quantiles' distribution

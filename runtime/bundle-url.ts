@@ -58,7 +58,7 @@ async function download(url: URL, wanted: Wanted, options: ReadOptions): Promise
 
 async function readBody(
   { headers }: Response,
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  body: ReadableStream<Uint8Array>,
   origin: string,
   { path, maxBytes, size, name }: Wanted,
   { onProgress, signal }: ReadOptions,
@@ -66,7 +66,7 @@ async function readBody(
   const length = headers.has("content-encoding")
     ? Number.NaN
     : Number.parseInt(headers.get("content-length") ?? "", 10);
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  const chunks: Uint8Array[] = [];
   let loaded = 0;
   const reader = body.getReader();
   const next = () =>
@@ -85,5 +85,11 @@ async function readBody(
     onProgress?.({ status: "progress", name, file: path, loaded, total, progress: (100 * loaded) / total });
   }
   if (loaded < length) throw truncated(origin, length, loaded);
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  const bytes = new Uint8Array(loaded);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }

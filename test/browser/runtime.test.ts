@@ -325,8 +325,10 @@ describe("assigning", () => {
 
   test("loaded and disposed of 50 times in the page, and in workers, it is as large as before", async () => {
     const session = await browser.newBrowserCDPSession();
-    /** Bytes of memory of all renderers. */
+    const own = await page.context().newCDPSession(page);
+    /** Bytes of memory of all renderers, without what only waits to be collected. */
     const resident = async () => {
+      await own.send("HeapProfiler.collectGarbage");
       const { processInfo } = (await session.send("SystemInfo.getProcessInfo")) as {
         processInfo: { type: string; id: number }[];
       };
@@ -351,6 +353,7 @@ describe("assigning", () => {
     await rounds(40, false);
     await rounds(6, true);
     await expect.poll(() => page.workers(), ENDED).toEqual([]);
-    expect((await resident()) - before).toBeLessThan(48 * 2 ** 20);
+    // Chromium keeps the memory of one ended worker or none, some 60 MB; 46 that are lost would be 700, 2 MB a load too much.
+    expect((await resident()) - before).toBeLessThan(96 * 2 ** 20);
   }, 300_000);
 });
